@@ -1,0 +1,46 @@
+# Needs Python 3.11+ and nothing else: everything is installed into .venv from the committed lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+
+.PHONY: demo test unit lint bench chaos setup servers docs clean
+
+demo: $(VENV)/.ready ## the main job on embedded defaults: two versions, a balancer, a database, live traffic on 127.0.0.1
+	$(RUN) changeover demo
+
+test: $(VENV)/.ready servers ## every test; what needs a server that is not there is skipped, with a count
+	$(RUN) pytest -q -n 2 --dist loadgroup
+
+unit: $(VENV)/.ready
+	$(RUN) pytest -q tests/unit
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready servers
+	$(RUN) bench
+
+chaos: $(VENV)/.ready servers ## seeded SIGKILLs on real servers; SEED=… repeats a run
+	CHANGEOVER_CHAOS=full $(RUN) pytest -q -m chaos -s tests/chaos tests/integration
+
+docs: $(VENV)/.ready ## write the generated pages of the reference again
+	$(RUN) changeover.ui.reference docs/reference
+
+servers: ## HAProxy and PostgreSQL for the tests: installed when apt may, otherwise named
+	@sh tests/servers.sh
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "changeover needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --inexact --all-extras
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .changeover demo-run

@@ -1,0 +1,124 @@
+"""The smallest honest instance: answers every request with its version and clocks each arrival itself.
+
+    python -m bench.instance --port 8001 --version 1.0.0 --arrivals FILE
+
+`/slow?s=3` answers after three seconds, everything else at once. FILE is 16 bytes, mapped into memory: the time of the last
+arrival (epoch seconds, double) and the number of arrivals (int64). Health checks are not counted. Bare epoll: see `bench.client`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import heapq
+import itertools
+import mmap
+import select
+import socket
+import struct
+import time
+from pathlib import Path
+
+from bench import wire
+
+RECORD = struct.Struct("=dq")
+
+
+class Instance:
+    """One listener and its connections, one thread."""
+
+    def __init__(self, listener: socket.socket, version: str, arrivals: Path) -> None:
+        arrivals.write_bytes(RECORD.pack(0.0, 0))
+        with arrivals.open("r+b") as file:
+            self._arrivals = mmap.mmap(file.fileno(), RECORD.size)
+        self._count = 0
+        self._reply = wire.reply(version)
+        self._listener = listener
+        self._listener.setblocking(False)
+        self._epoll = select.epoll()
+        self._epoll.register(listener, select.EPOLLIN)
+        self._connections: dict[int, socket.socket] = {}
+        self._received: dict[int, bytes] = {}
+        self._later: list[tuple[float, int, socket.socket]] = []
+        self._order = itertools.count()
+
+    def serve(self) -> None:
+        """For ever."""
+        while True:
+            for number, _ in self._epoll.poll(self._patience()):
+                if number == self._listener.fileno():
+                    self._accept()
+                else:
+                    self._read(number)
+            self._answer_due()
+
+    def _patience(self) -> float:
+        return max(0.0, self._later[0][0] - time.time()) if self._later else -1
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                made, _ = self._listener.accept()
+                made.setblocking(False)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._connections[made.fileno()] = made
+                self._received[made.fileno()] = b""
+                self._epoll.register(made, select.EPOLLIN)
+
+    def _read(self, number: int) -> None:
+        connection = self._connections[number]
+        try:
+            piece = connection.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self._close(number)
+            return
+        data = self._received[number] + piece
+        while b"\r\n\r\n" in data:
+            head, _, data = data.partition(b"\r\n\r\n")
+            self._request(connection, head.split(b" ", 2)[1])
+        self._received[number] = data
+
+    def _request(self, connection: socket.socket, path: bytes) -> None:
+        if path != b"/health":
+            self._count += 1
+            RECORD.pack_into(self._arrivals, 0, time.time(), self._count)
+        if path.startswith(b"/slow"):
+            due = time.time() + float(path.partition(b"=")[2])
+            heapq.heappush(self._later, (due, next(self._order), connection))
+        else:
+            self._answer(connection)
+
+    def _answer_due(self) -> None:
+        while self._later and self._later[0][0] <= time.time():
+            self._answer(heapq.heappop(self._later)[2])
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the other side is gone; its client will tell
+            connection.send(self._reply)
+
+    def _close(self, number: int) -> None:
+        self._connections.pop(number).close()
+        del self._received[number]
+
+
+def last_arrival(path: Path) -> tuple[float, int]:
+    """(time of the last arrival, arrivals so far), as the instance wrote them."""
+    last, count = RECORD.unpack(path.read_bytes())
+    return float(last), int(count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("bench.instance")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--arrivals", type=Path, required=True)
+    given = parser.parse_args()
+    Instance(socket.create_server(("127.0.0.1", given.port), backlog=1024), given.version, given.arrivals).serve()
+
+
+if __name__ == "__main__":
+    main()

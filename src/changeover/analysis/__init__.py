@@ -1,0 +1,1 @@
+"""Pure: counters of two pools -> pass, abort, inconclusive."""

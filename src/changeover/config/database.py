@@ -1,0 +1,153 @@
+"""`database:` — the schema that is changed with the application, and its restore point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, PlainValidator, Tag, WithJsonSchema
+
+from changeover.config import placeholders, references
+from changeover.config.kinds import (
+    Argv,
+    HerePath,
+    Or,
+    Referring,
+    Seconds,
+    Section,
+    Words,
+    refuse,
+    text_of,
+    variants,
+)
+from changeover.config.references import shown
+
+_SQLITE = "sqlite:///"
+
+
+class ChangeFiles(Section):
+    """Plain SQL files, one for each version and phase: `1.1.0.expand.sql`."""
+
+    source: Literal["changeover"] = Field(description="SQL files named VERSION.PHASE.sql")
+    path: HerePath = Field(description="their directory")
+
+
+class Limits(Section):
+    """What a schema change may cost the application."""
+
+    lock: Annotated[float, Seconds("1ms", "10s")] = Field(
+        default=0.1, description="how long one attempt waits for a lock; others queue behind it"
+    )
+    lock_deadline: Annotated[float, Seconds("1s", "1h")] = Field(
+        default=60.0, description="how long attempts are repeated"
+    )
+    batch: int = Field(default=5000, ge=1, le=1_000_000, description="rows of one batch of a backfill")
+
+
+class Backup(Section):
+    """The restore point before the first schema change; it is restored and compared."""
+
+    directory: HerePath = Field(default=Path(".changeover/backups"), description="where restore points are kept")
+    max_age: Annotated[float, Seconds("1m", "30d")] = Field(
+        default=14_400.0, description="an older restore point is taken again"
+    )
+
+
+class PostgresqlBackup(Backup):
+    """The restore point before the first schema change, taken with PostgreSQL's own means or with a command of yours."""
+
+    command: Annotated[tuple[str, ...], Argv()] | None = Field(
+        default=None, description="your own backup command, instead of pg_dump"
+    )
+    restore_into: Referring | None = Field(
+        default=None, description="URL of a database that may be overwritten, to prove the restore point"
+    )
+
+
+def _or_none(value: Any) -> Any:
+    if isinstance(value, str):
+        if value != "none":
+            raise refuse(f"{shown(value)} is not a backup; write its keys, or none")
+        return None
+    return value
+
+
+_NONE = Or(_or_none, {"const": "none"}, "keys, or `none`")
+
+
+def _login(value: object) -> str:
+    text = text_of(value)
+    if problem := placeholders.problem_of(text, ("version",)):
+        raise refuse(problem)
+    if "version" not in placeholders.names_in([text]):
+        raise refuse(
+            f'{shown(text)} is the same for every version; write it with {{version}}, such as "shop_{{version}}"'
+        )
+    rest = text.replace("{version}", "")
+    if len(text) > 50 or not all(c.isascii() and (c.isalnum() or c in "_.-") for c in rest):
+        raise refuse(f"{shown(text)} is not the name of a login; letters, digits, _, . and -, at most 50")
+    return text
+
+
+def _postgresql_url(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://", "${")):
+        raise refuse(
+            f"{shown(value)} is not the URL of a PostgreSQL database; write postgresql://user@host/name or a reference"
+        )
+    return value
+
+
+def _sqlite_url(value: str) -> str:
+    if references.has_reference(value):
+        return value
+    path = value.removeprefix(_SQLITE)
+    if path == value or not path or path.startswith((":memory:", "?")):
+        raise refuse(f"{shown(value)} is not the URL of a SQLite file; write sqlite:///path/to/file.db")
+    return value
+
+
+class Postgresql(Section):
+    """A PostgreSQL database."""
+
+    type: Literal["postgresql"] = Field(description="PostgreSQL")
+    url: Annotated[Referring, AfterValidator(_postgresql_url)] = Field(
+        description="its URL; the password by reference only"
+    )
+    changes: ChangeFiles = Field(description="where the schema changes come from")
+    limits: Limits = Field(default_factory=Limits, description="what a change may cost")
+    backup: Annotated[PostgresqlBackup | None, _NONE] = Field(
+        default_factory=PostgresqlBackup, description="the restore point; `none`: every release needs `--ack no-backup`"
+    )
+    login: (
+        Annotated[
+            str, PlainValidator(_login), WithJsonSchema({"type": "string"}), Words("text; placeholder `{version}`")
+        ]
+        | None
+    ) = Field(default=None, description="one login role per version, so that a retired version cannot write any more")
+
+
+class Sqlite(Section):
+    """A SQLite file on this machine."""
+
+    type: Literal["sqlite"] = Field(description="SQLite")
+    url: Annotated[Referring, AfterValidator(_sqlite_url)] = Field(
+        description="sqlite:///path, relative to this file; or a reference"
+    )
+    changes: ChangeFiles = Field(description="where the schema changes come from")
+    limits: Limits = Field(default_factory=Limits, description="what a change may cost")
+    backup: Annotated[Backup | None, _NONE] = Field(
+        default_factory=Backup, description="the restore point; `none`: every release needs `--ack no-backup`"
+    )
+
+    def anchored(self, directory: Path) -> Self:
+        """The file of a literal URL starts in `directory`, too; what a reference holds is used as it is."""
+        anchored = super().anchored(directory)
+        if not self.url.startswith(_SQLITE):
+            return anchored
+        return anchored.model_copy(update={"url": f"{_SQLITE}{directory / self.url.removeprefix(_SQLITE)}"})
+
+
+Database = Annotated[
+    Annotated[Postgresql, Tag("(postgresql)")] | Annotated[Sqlite, Tag("(sqlite)")],
+    variants("type", "postgresql", "sqlite", later=("mysql", "mariadb", "sqlserver")),
+]

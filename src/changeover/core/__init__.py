@@ -1,0 +1,1 @@
+"""The pure core: nouns, rules, plans. No I/O, no clock, no randomness."""

@@ -1,0 +1,378 @@
+"""What the outside must offer: one Protocol per port. A driver is one product behind one of these contracts.
+
+The contract suite in `tests/contract/` runs the same cases on the memory drivers and on every real one.
+Rules that hold for every port:
+
+* A method that acts takes a `Fence` and calls `fence.check()` immediately before each effect. Acts are absolute and
+  idempotent: done twice they leave what done once leaves.
+* A method that acts returns only after its own read-back agrees, or raises. It never returns *probably*.
+* What cannot be observed is None, UNKNOWN or an error; never zero, never the last known value.
+* Every outside call has a timeout (5 s unless said otherwise), well below the lease.
+* Errors are `ChangeoverError`s from `core.errors`; texts never contain a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from changeover.core.model import (
+    Applied,
+    BackfillStatement,
+    Claim,
+    Counters,
+    Identity,
+    InFlight,
+    Instance,
+    PoolHealth,
+    Probe,
+    RestorePoint,
+    Route,
+    RouteReading,
+    SchemaReading,
+    Slot,
+    Statement,
+    Version,
+)
+
+
+class Fence(Protocol):
+    """The right to act. `token` grows with every owner of the environment; `run` is the run that acts."""
+
+    @property
+    def token(self) -> int: ...
+
+    @property
+    def run(self) -> str: ...
+
+    def check(self) -> None:
+        """Return if this process may still act. Raises FencedOut (lease lost, taken over) otherwise."""
+
+
+class Clock(Protocol):
+    """Time. `now` is the wall clock (epoch seconds); `boottime` grows also while the machine sleeps."""
+
+    def now(self) -> float: ...
+
+    def boottime(self) -> float: ...
+
+    def boot(self) -> str:
+        """Identifies this boot of this machine: boottimes of two boots cannot be compared."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`: what was looked at, whether it is fine, and the fix if not."""
+
+    subject: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    fatal: bool = True  # not ok and fatal: a release would fail
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver can do at all; plan, status and docs say what is missing."""
+
+    expiry: bool = False  # the balancer itself sends an unwatched share home (rule R14)
+    compares: bool = False  # a stale actor's write is refused by the target (rule R5)
+    counts_fallbacks: bool = False  # visitors that the candidate could not serve are counted
+    finest_share: int = 1  # basis points
+
+
+class Balancer(Protocol):
+    """A load balancer with two pools and one route. The route is changed as a whole, never piece by piece."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def inspect(self) -> Sequence[Finding]:
+        """Read-only: is everything there that a release needs? Never raises for what it can report."""
+
+    def read(self) -> RouteReading:
+        """The route of every worker and of the disk. Raises BalancerUnreachable."""
+
+    def commit(self, route: Route, fence: Fence) -> RouteReading:
+        """Make `route` the route: durable first, then every worker, then read back everywhere.
+
+        The returned reading is settled. Raises BalancerRefused when the read-back disagrees, FencedOut when a newer
+        fence has written.
+        """
+
+    def health(self, pool: str) -> PoolHealth:
+        """What the workers' own checks say: the fewest healthy servers any worker sees."""
+
+    def in_flight(self, pool: str) -> InFlight:
+        """Requests in flight on the pool over all workers, old ones included; unknown if one does not answer."""
+
+    def counters(self, pool: str) -> Counters:
+        """Cumulative counts of the pool over all workers."""
+
+    def cut(self, pool: str, fence: Fence) -> int:
+        """Close what is still in flight on the pool. Returns how many were cut."""
+
+    def preview(self) -> tuple[str, Mapping[str, str]]:
+        """(base URL of the balancer, headers that reach the idle pool). The header value is a secret."""
+
+    def entry(self) -> str:
+        """Base URL through which users reach the application: `http://127.0.0.1:8080`."""
+
+    def by_hand(self, route: Route) -> Sequence[str]:
+        """The shell commands that set this route without changeover, copyable as they stand."""
+
+    def by_hand_live(self, pool: str) -> Sequence[str]:
+        """The shell commands that end well only if every worker gives the pool everything."""
+
+    def by_hand_health(self, pool: str) -> Sequence[str]:
+        """The shell commands that wait until every worker finds every instance of the pool healthy."""
+
+    def by_hand_drain(self, pool: str, within: float = 300.0) -> Sequence[str]:
+        """The shell commands that wait, about `within` seconds at most, until nothing is in flight on the pool."""
+
+    def by_hand_preview(self, pool: str) -> Sequence[str]:
+        """A curl that asks the pool through the preview, to which a path is appended; it reads the secret from its file."""
+
+
+class Runtime(Protocol):
+    """Starts and stops instances and finds them again."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def slots(self, pool: str) -> Sequence[Slot]:
+        """The slots of the pool, by number."""
+
+    def inspect(self) -> Sequence[Finding]: ...
+
+    def observe(self, slot: Slot) -> Instance:
+        """The process and its proof: runs? ready? which version and build? Never raises for a dead instance."""
+
+    def start(self, slot: Slot, version: Version, build: str, fence: Fence) -> None:
+        """Make an instance of this version run on the slot; nothing to do if it does already.
+
+        Returns when it was started, not when it is ready. Raises InstanceUnmanageable when something else holds the
+        port or another version runs there.
+        """
+
+    def stop(self, slot: Slot, fence: Fence) -> None:
+        """Ask the instance to stop, wait until it is gone, and see to it that no reboot brings it back.
+
+        Raises InstanceUnmanageable when it does not go within its stop timeout; it is not killed before that.
+        """
+
+    def log_of(self, slot: Slot) -> str:
+        """Where the instance's output is, for people."""
+
+    def by_hand_start(self, slot: Slot, version: Version, build: str) -> Sequence[str]: ...
+
+    def by_hand_stop(self, slot: Slot) -> Sequence[str]: ...
+
+    def by_hand_ready(self, slot: Slot, version: Version, build: str, within: float = 60.0) -> Sequence[str]:
+        """The shell commands that wait, about `within` seconds at most, until the instance proves itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lockwait:
+    """How the lock was obtained: attempts, the longest wait of one attempt in seconds, who stood in the way."""
+
+    attempts: int = 1
+    waited: float = 0.0
+    blocker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch of a backfill. `hi` is the new checkpoint, None when the range is finished; `rows` were changed."""
+
+    hi: str | None
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Rows that a backfill still has to fill, and the end of the key range fixed at its start."""
+
+    remaining: int
+    total: int
+
+
+class Database(Protocol):
+    """The target database: its schema, its own ledger of applied changes, and the claim of the environment.
+
+    The tables `changeover_claim`, `changeover_applied` and `changeover_state` live in it. Every method that acts locks the claim
+    row, compares store and fence, and raises FencedOut or ForeignStore if they are not ours.
+    """
+
+    @property
+    def dialect(self) -> str:
+        """`postgresql` or `sqlite`."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def inspect(self) -> Sequence[Finding]:
+        """Read-only: reachable, not in recovery, privileges, long transactions, running backups."""
+
+    def grants(self) -> Sequence[str]:
+        """The minimal GRANT statements that the login needs."""
+
+    def read(self) -> SchemaReading:
+        """Revision, catalogue hash, applied statements and claim; works before the tables exist."""
+
+    def claim(self, claim: Claim, fence: Fence) -> None:
+        """Take or renew the claim. Raises ForeignStore if another store holds it, FencedOut if a newer fence does.
+
+        Also breaks what an older fence of the same store still runs here: cancels its statements, ends its
+        sessions, takes over its named lock.
+        """
+
+    def adopt(self, claim: Claim) -> None:
+        """Replace a foreign claim, on the order of a person (`lock --adopt`)."""
+
+    def done(self, probe: Probe) -> bool:
+        """Does the catalogue show it?"""
+
+    def apply(self, statement: Statement, marker: Applied, fence: Fence) -> Lockwait:
+        """Run one statement with its marker in one transaction; where that is impossible (`alone`), look before and after.
+
+        Already marked: nothing to do. Done in the catalogue but not marked: only mark it. Raises LockNotObtained,
+        StatementFailed, FencedOut.
+        """
+
+    def complete(self, marker: Applied, fence: Fence) -> int:
+        """Mark a phase of a change set as complete and raise the revision, once. Returns the revision."""
+
+    def gap(self, statement: BackfillStatement) -> Gap:
+        """How many rows the table has (estimate allowed for `total`), and an upper bound of what is left."""
+
+    def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
+        """One batch of `size` keys after the checkpoint, in one statement with its own transaction."""
+
+    def last_key(self, statement: BackfillStatement) -> str | None:
+        """The largest key now: where the backfill ends. None for an empty table. Keys travel as text."""
+
+    def backup(self, id: str, fence: Fence) -> RestorePoint:
+        """Take a backup, restore it into scratch, compare inside one snapshot. Raises RestorePointFailed."""
+
+    def backups(self) -> bool:
+        """Whether a backup is configured or built in."""
+
+    def rehearse(self, statements: Sequence[Statement]) -> Scratch:
+        """A scratch copy of the newest restore point with the statements applied, for probes. The caller closes it."""
+
+    def url(self) -> str:
+        """The address for the application and its probes; a secret."""
+
+    def retire(self, version: Version, fence: Fence) -> int | None:
+        """Revoke the version's login, end its connections, return how many are left; None if versions share a login."""
+
+    def admit(self, version: Version, fence: Fence) -> None:
+        """Give the version's login back before its instances start. Nothing to do if versions share a login."""
+
+    def by_hand(self, statement: Statement | BackfillStatement, marker: Applied) -> Sequence[str]:
+        """The shell commands that do it without changeover and leave the same ledger row (`marker`).
+
+        The last line that those of a backfill print is `N rows left to fill`.
+        """
+
+    def by_hand_complete(self, marker: Applied) -> Sequence[str]:
+        """The shell commands that mark a phase as complete and raise the revision."""
+
+    def by_hand_backup(self, id: str) -> Sequence[str]: ...
+
+    def by_hand_copy(self, id: str, statements: Sequence[tuple[Statement, Applied]]) -> CopyByHand | None:
+        """How a copy of that backup with the statements applied is made. None: there are no commands for that."""
+
+    def by_hand_retire(self, version: Version) -> Sequence[str]:
+        """The shell commands that do what `retire` does; none if versions share a login."""
+
+    def by_hand_admit(self, version: Version) -> Sequence[str]:
+        """The shell commands that do what `admit` does; none if versions share a login."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyByHand:
+    """Shell commands that make a copy, its URL as the configuration would write it, and commands that take it away."""
+
+    make: Sequence[str]
+    url: str
+    drop: Sequence[str]
+
+
+class Scratch(Protocol):
+    """A database that nobody else uses; gone after `close`."""
+
+    def url(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command did: exit status (None: it was killed at its timeout), output with secrets removed."""
+
+    status: int | None
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+
+class Host(Protocol):
+    """Where commands run. Argument lists only, never a shell."""
+
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 30.0) -> CommandResult:
+        """Run to the end or to the timeout (then the whole process group is killed). Raises ToolMissing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; status 0 and a note when there was none."""
+
+    status: int
+    body: bytes
+    note: str = ""
+
+
+class Web(Protocol):
+    """One HTTP request, never retried."""
+
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 5.0) -> Answer: ...
+
+
+class Prober(Protocol):
+    """Runs the user's own commands that exercise a version (`probes:`) and the smoke checks."""
+
+    def probes(self, version: Version, build: str, url: str) -> Sequence[tuple[str, CommandResult]]:
+        """Run every probe of the version against the database at `url`: (name, result)."""
+
+    def smoke(self, entry: str, headers: Mapping[str, str], identity: Identity) -> Sequence[tuple[str, str]]:
+        """Run the smoke checks through the balancer's preview: (name, "" or what was wrong)."""
+
+    def by_hand(self, version: Version, build: str, url: str = "") -> Sequence[str]:
+        """The shell commands that run the probes; `url` (may hold references) is that of another database."""
+
+    def by_hand_smoke(self, ask: str, version: Version, build: str) -> Sequence[str]:
+        """The shell commands that do what `smoke` does. `ask`: see `Balancer.by_hand_preview`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything the engine may touch, passed by hand."""
+
+    balancer: Balancer
+    runtime: Runtime
+    database: Database | None
+    prober: Prober
+    clock: Clock

@@ -1,0 +1,214 @@
+"""The servers that the demo starts for itself: Envoy or HAProxy, and PostgreSQL if asked for. Stopped by pid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from changeover.core.errors import ToolMissing
+from changeover.core.model import Route, Slot
+
+START_WITHIN = 20.0  # seconds
+STOP_WITHIN = 10.0  # seconds
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until something accepts on the port. Raises ToolMissing with the end of the log if the process ended."""
+    deadline = time.monotonic() + START_WITHIN
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+    raise ToolMissing(f"{Path(str(process.args[0])).name} did not start: {' / '.join(tail)}")  # type: ignore[index]
+
+
+@dataclass(slots=True)
+class Started:
+    """Processes of the demo, in the order of their start; stopped in the reverse order."""
+
+    folder: Path
+    processes: list[tuple[subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        stop_by: signal.Signals = signal.SIGTERM,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start one in a session of its own, its output in `NAME.log`."""
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=env, user=user
+            )
+        self.processes.append((process, stop_by))
+        return process, log
+
+    def stop(self) -> None:
+        """Stop all of them: asked first, killed only when they do not go."""
+        for process, stop_by in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(stop_by)
+            try:
+                process.wait(STOP_WITHIN)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+
+
+def slots(pools: Mapping[str, Sequence[int]]) -> dict[str, tuple[Slot, ...]]:
+    """The slots of ports on 127.0.0.1."""
+    return {p: tuple(Slot(p, n, "127.0.0.1", port) for n, port in enumerate(ports, 1)) for p, ports in pools.items()}
+
+
+def envoy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+    """Start Envoy on free ports. Returns (the `balancers:` entry of changeover.yml, the port of users)."""
+    from changeover.drivers.balancers import envoy_config as config
+
+    folder = started.folder / "envoy"
+    folder.mkdir()
+    entry, admin = free_ports(2)
+    layout = config.EnvoyLayout(
+        slots(pools), bind=f"127.0.0.1:{entry}", admin=f"127.0.0.1:{admin}", directory=str(folder / "routes")
+    )
+    for path, (text, mode) in config.initial_files(layout, Route("blue", "green")).items():
+        _write(Path(path), text, mode)
+    bootstrap = folder / "envoy.json"
+    bootstrap.write_text(config.bootstrap(layout))
+    argv = [*config.command(config.binary(), str(bootstrap)), "--concurrency", "1"]
+    process, log = started.start("envoy", argv)
+    wait_for(entry, process, log)
+    return (
+        (
+            f"{{ type: envoy, admin: '127.0.0.1:{admin}', routes: {layout.routes_path}, clusters: {{ blue: blue, green: green }}, "
+            f"entry: 'http://127.0.0.1:{entry}', preview_secret: {layout.secret_path} }}"
+        ),
+        entry,
+    )
+
+
+def _write(file: Path, text: str, mode: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode)
+    file.write_text(text)
+
+
+def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+    """Start HAProxy in master-worker mode on a free port."""
+    from changeover.drivers.balancers import haproxy_config as config
+
+    binary = shutil.which("haproxy") or next((p for p in ("/usr/sbin/haproxy",) if Path(p).exists()), None)
+    if binary is None:
+        raise ToolMissing(
+            "haproxy is not installed", next=("apt-get install haproxy", "changeover demo --balancer envoy")
+        )
+    folder = started.folder / "haproxy"
+    folder.mkdir()
+    (entry,) = free_ports(1)
+    layout = config.HaproxyLayout(
+        pools={
+            p: tuple(config.Server(f"{p}{n}", "127.0.0.1", port) for n, port in enumerate(ports, 1))
+            for p, ports in pools.items()
+        },
+        bind=f"127.0.0.1:{entry}",
+        directory=str(folder),
+        admin_socket=str(folder / "admin.sock"),
+        master_socket=str(folder / "master.sock"),
+        log="",
+    )
+    cfg = folder / "haproxy.cfg"
+    cfg.write_text(config.render(layout))
+    for path, (text, mode) in config.initial_files(layout, Route("blue", "green")).items():
+        _write(Path(path), text, mode)
+    argv = list(config.command(layout, str(cfg)))
+    process, log = started.start("haproxy", [binary, *argv[1:]])
+    wait_for(entry, process, log)
+    return (
+        (
+            f"{{ type: haproxy, socket: {layout.master_socket}, map: {layout.map_path}, preview_map: {layout.preview_map_path}, "
+            f"backends: {{ blue: app_blue, green: app_green }}, entry: 'http://127.0.0.1:{entry}', config: {cfg} }}"
+        ),
+        entry,
+    )
+
+
+def postgresql(started: Started) -> str:
+    """Start a PostgreSQL of its own. Returns the URL of its database `shop`."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [
+        Path(p).parent for p in [shutil.which("initdb")] if p
+    ]
+    if not binaries or not (binaries[-1] / "initdb").exists():
+        raise ToolMissing("postgresql is not installed", next=("apt-get install postgresql", "--database sqlite"))
+    folder = started.folder / "postgresql"
+    folder.mkdir()
+    user = None
+    if os.getuid() == 0:  # initdb refuses root
+        user = "postgres"
+        shutil.chown(folder, user)
+        for parent in (started.folder, *started.folder.parents):
+            if not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
+    (port,) = free_ports(1)
+    data = folder / "data"
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+    subprocess.run(
+        [str(binaries[-1] / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+        check=True, capture_output=True, user=user, env=environment, cwd=folder,
+    )  # fmt: skip
+    process, log = started.start(
+        "postgresql-server",
+        [
+            str(binaries[-1] / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+            "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "log_statement=ddl",
+            "-c", "log_line_prefix=%m [%p] %a ",
+        ],
+        stop_by=signal.SIGINT, env=environment, user=user,
+    )  # fmt: skip
+    wait_for(port, process, log)
+    _create_database(port)
+    return f"postgresql://postgres@127.0.0.1:{port}/shop"
+
+
+def _create_database(port: int) -> None:
+    import psycopg
+
+    deadline = time.monotonic() + START_WITHIN
+    while True:
+        try:
+            with psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", autocommit=True) as db:
+                db.execute("CREATE DATABASE shop")
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

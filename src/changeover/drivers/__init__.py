@@ -1,0 +1,1 @@
+"""One product each; they know only the core."""

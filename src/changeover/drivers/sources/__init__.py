@@ -1,0 +1,1 @@
+"""Where schema changes come from."""

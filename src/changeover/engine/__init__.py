@@ -1,0 +1,1 @@
+"""Runs plans; knows ports, not products."""

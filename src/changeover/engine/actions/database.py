@@ -1,0 +1,235 @@
+"""Backup, Expand, Backfill, Prove, Rehearse, Contract: what is done to the database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from changeover.core import rules
+from changeover.core.errors import NotRetired, ProofBroken, StillNeeded
+from changeover.core.model import COMPLETE, Applied, Evidence, Phase, Statement, Verdict, Version
+from changeover.core.ports import CommandResult, Database, Gap
+from changeover.core.steps import Backfill, Backup, Contract, Expand, Prove, Rehearse
+from changeover.engine.context import Again, Context, Done, Outcome
+from changeover.engine.records import Facts
+
+FIRST_BATCH = 1_000  # rows
+BATCH_TARGET = 0.2  # seconds: the size is adapted so that a batch takes about this long (facts: schema 4.1)
+SMALLEST = 100  # rows
+
+
+def database(ctx: Context) -> Database:
+    """The database; a plan with a database step was made for an environment that has one."""
+    assert ctx.ports.database is not None, "the environment has no database"
+    return ctx.ports.database
+
+
+def backup(ctx: Context, action: Backup) -> Outcome:
+    """Take, restore, compare. The same id is taken once."""
+    db = database(ctx)
+    if not db.backups():
+        return Done({"proof": "none", "note": "there is no restore point; this was accepted in the plan"})
+    known = next((p for p in ctx.journal.ledger(ctx.run.environment).restore_points if p.id == action.id), None)
+    point = known or db.backup(action.id, ctx.hold)
+    data = {"id": point.id, "proof": point.proof, "tables": point.tables, "rows": point.rows, "bytes": point.bytes}
+    return Done({**data, "location": point.location, "at": point.at}, Facts(restore_points=(point,)))
+
+
+def digest(statement: Statement) -> str:
+    """sha256 of the statement's text: how the ledger of the target knows it again."""
+    return hashlib.sha256(statement.sql.encode()).hexdigest()
+
+
+def marker(ctx: Context, version: Version, phase: Phase, index: int, digest_: str) -> Applied:
+    """The row that the target's ledger keeps of an applied statement."""
+    return Applied(version, phase, index, digest_, ctx.ports.clock.now(), ctx.run.id, ctx.hold.token)
+
+
+def expand(ctx: Context, action: Expand) -> Outcome:
+    """Statement by statement, each with its marker in its own transaction."""
+    return _apply(ctx, action.version, Phase.EXPAND, action.statements, action.digest)
+
+
+def contract(ctx: Context, action: Contract) -> Outcome:
+    """Look once more that nobody can need what goes (R4, R13), then statement by statement."""
+    broken = rules.before_contract(ctx.situation(ctx.world()), action.version)
+    if broken:
+        kind = NotRetired if all(v.rule == "R13" for v in broken) else StillNeeded
+        raise kind(
+            f"the contract of v{action.version} cannot be applied: {'; '.join(str(v) for v in broken)}",
+            now="Nothing of it was contracted.",
+            next=("changeover status", "changeover cleanup    (it retires what stands in the way first)"),
+        )
+    return _apply(ctx, action.version, Phase.CONTRACT, action.statements, action.digest)
+
+
+def _apply(ctx: Context, version: Version, phase: Phase, statements: tuple[Statement, ...], digest_: str) -> Outcome:
+    db = database(ctx)
+    _fresh_restore_point(ctx, db)
+    longest, attempts = 0.0, 0
+    for index, statement in enumerate(statements):
+        ctx.hold.check()
+        lock = db.apply(statement, marker(ctx, version, phase, index, digest(statement)), ctx.hold)
+        longest, attempts = max(longest, lock.waited), attempts + max(0, lock.attempts - 1)
+        if lock.attempts:
+            data = {"title": statement.title, "attempts": lock.attempts, "waited": round(lock.waited, 3)}
+            ctx.note("applied", {**data, "blocker": lock.blocker, "index": index})
+    revision = db.complete(marker(ctx, version, phase, COMPLETE, digest_), ctx.hold)
+    return Done(
+        {
+            "version": version.text,
+            "statements": len(statements),
+            "revision": revision,
+            "longest_lock": round(longest, 3),
+            "retries": attempts,
+        }
+    )
+
+
+def _fresh_restore_point(ctx: Context, db: Database) -> None:
+    """Before the first statement: a restore point that grew too old while the run waited is taken again (rule R9)."""
+    points = ctx.journal.ledger(ctx.run.environment).restore_points
+    if not db.backups() or not points or any(e.kind == "applied" for e in ctx.events):
+        return
+    if ctx.ports.clock.now() - points[-1].at > ctx.policy.backup_max_age:
+        point = db.backup(f"{points[-1].id}-{ctx.step.key}", ctx.hold)
+        ctx.note("backup", {"id": point.id, "proof": point.proof}, facts=Facts(restore_points=(point,)))
+
+
+def backfill(ctx: Context, action: Backfill) -> Outcome:
+    """Batches from the last checkpoint on; between two batches a person may interrupt."""
+    db = database(ctx)
+    began = ctx.ports.clock.boottime()
+    for index, statement in enumerate(action.statements):
+        at = _position(ctx, index)
+        if at is not None and at.finished:
+            continue
+        if at is None:
+            upto = db.last_key(statement)
+            gap = db.gap(statement)
+            data = {"index": index, "upto": upto, "remaining": gap.remaining, "total": gap.total}
+            ctx.note("range", {**data, "title": statement.title})
+            return Again(0)
+        upto, after, size = at.upto, at.after, at.size
+        while upto is not None:
+            batch = db.fill(statement, after, upto, size, ctx.hold)
+            size = _next_size(size, batch.seconds, ctx.policy.batch)
+            after = batch.hi
+            kept = {
+                "index": index,
+                "hi": batch.hi,
+                "rows": batch.rows,
+                "seconds": round(batch.seconds, 3),
+                "size": size,
+            }
+            ctx.note("filled", kept)
+            if batch.hi is None:
+                break
+            if ctx.interrupted() or ctx.ports.clock.boottime() - began > 1.0:
+                return Again(min(batch.seconds, 1.0))  # default throttle: rest as long as the batch took
+        if upto is None:
+            ctx.note("filled", {"index": index, "hi": None, "rows": 0, "seconds": 0.0, "size": size})
+        return Again(0)
+    gaps = [db.gap(s) for s in action.statements]
+    _must_be_full(ctx, action, gaps)
+    rows = sum(int(e.data["rows"]) for e in ctx.events if e.kind == "filled")
+    return Done({"version": action.version.text, "rows": rows, "remaining": sum(g.remaining for g in gaps)})
+
+
+def _must_be_full(ctx: Context, action: Backfill, gaps: list[Gap]) -> None:
+    """Before a contract every row must be filled: what is dropped afterwards cannot be copied any more."""
+    left = sum(g.remaining for g in gaps)
+    if ctx.run.kind == "cleanup" and left:
+        raise StillNeeded(
+            f"{left} rows are not filled by the backfill of v{action.version}; contracting now would lose their values",
+            now="Nothing was contracted.",
+            next=("look at those rows, mend the backfill", "changeover resume"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Where one backfill statement stands: the end of its range, the checkpoint, the next batch's size in rows."""
+
+    upto: str | None
+    after: str | None
+    size: int
+    finished: bool = False
+
+
+def _position(ctx: Context, index: int) -> _Position | None:
+    """None: not begun."""
+    mine = [e for e in ctx.events if e.data.get("index") == index]
+    begun = next((e for e in mine if e.kind == "range"), None)
+    if begun is None:
+        return None
+    filled = next((e for e in reversed(mine) if e.kind == "filled"), None)
+    if filled is None:
+        return _Position(begun.data["upto"], None, min(FIRST_BATCH, ctx.policy.batch))
+    return _Position(begun.data["upto"], filled.data["hi"], int(filled.data["size"]), filled.data["hi"] is None)
+
+
+def _next_size(size: int, seconds: float, largest: int) -> int:
+    """Aim at BATCH_TARGET, at most doubling, from SMALLEST to the configured limit (`limits.batch`)."""
+    wanted = size * 2 if seconds <= 0 else int(size * BATCH_TARGET / seconds)
+    return min(max(SMALLEST, min(wanted, size * 2)), largest)
+
+
+def prove(ctx: Context, action: Prove) -> Outcome:
+    """Run the probes of every version against the schema as it is. A failed probe is BROKEN and stops the run."""
+    db = database(ctx)
+    schema = db.read()
+    evidence = []
+    for version, build in action.versions:
+        ctx.hold.check()
+        verdict, detail = _verdict(ctx.ports.prober.probes(version, build, db.url()))
+        evidence.append(Evidence(version, schema.catalogue, ctx.ports.clock.now(), verdict, detail, ctx.run.id))
+        ctx.note("proved", {"version": version.text, "verdict": verdict.value, "detail": detail})
+    broken = next((e for e in evidence if e.verdict is Verdict.BROKEN), None)
+    if broken is not None:
+        raise ProofBroken(
+            f"v{broken.version} does not work with schema {schema.revision}: {broken.detail}",
+            now="The schema has what was added; every version in play must work with it.",
+            next=("read the probe's message, mend the change", "changeover status"),
+        )
+    words = {e.version.text: e.verdict.value for e in evidence}
+    return Done(
+        {"verdicts": words, "revision": schema.revision, "catalogue": schema.catalogue}, Facts(evidence=tuple(evidence))
+    )
+
+
+def _verdict(results: Sequence[tuple[str, CommandResult]]) -> tuple[Verdict, str]:
+    """All probes passed: OK. None there: UNVERIFIED. Any failed: BROKEN, with what it said."""
+    probes = list(results)
+    if not probes:
+        return Verdict.UNVERIFIED, "no probes are configured"
+    for name, result in probes:
+        if not result.ok:
+            said = (result.err or result.out).strip().splitlines()
+            ended = "did not end in time" if result.status is None else f"ended {result.status}"
+            return Verdict.BROKEN, f"probe {name} {ended}: {said[-1] if said else 'no message'}"
+    return Verdict.OK, f"{len(probes)} of {len(probes)} probes"
+
+
+def rehearse(ctx: Context, action: Rehearse) -> Outcome:
+    """Contract a scratch copy of the restore point and run the probes of the versions that stay."""
+    db = database(ctx)
+    if not db.backups():
+        return Done({"note": "not rehearsed: there is no restore point"})
+    ctx.hold.check()
+    scratch = db.rehearse(action.statements)
+    try:
+        verdicts = {}
+        for version, build in action.versions:
+            verdict, detail = _verdict(ctx.ports.prober.probes(version, build, scratch.url()))
+            verdicts[version.text] = verdict.value
+            if verdict is Verdict.BROKEN:
+                raise ProofBroken(
+                    f"v{version} would not work after the contract of v{action.version}: {detail}",
+                    now="It was tried on a copy; nothing was contracted.",
+                    next=("v" + version.text + " still needs what the contract takes away",),
+                )
+    finally:
+        scratch.close()
+    return Done({"verdicts": verdicts})

@@ -1,0 +1,279 @@
+"""Shift, Bake, Drain: what is done to traffic."""
+
+from __future__ import annotations
+
+from changeover.analysis import plain
+from changeover.core import rules
+from changeover.core.draft import route_text
+from changeover.core.errors import (
+    BalancerRefused,
+    CapacityMissing,
+    DrainUnknown,
+    LastHealthyPool,
+    RouteDrift,
+    SchemaDrift,
+    WouldBreak,
+)
+from changeover.core.model import AtDeadline, Counters, Promise, Route, World
+from changeover.core.steps import Bake, Drain, Shift
+from changeover.engine.actions.instances import look
+from changeover.engine.context import (
+    POLL,
+    Again,
+    Context,
+    Done,
+    GoBack,
+    Outcome,
+    Stuck,
+    Waiting,
+    fence_in,
+    last_asked,
+    route_data,
+    route_from,
+)
+from changeover.engine.records import Facts
+
+CLOCK_SLACK = 2.0  # seconds that a share may last longer than it was given before the clock is said to have jumped
+SETTLE = (
+    0.5  # seconds from the flip's read-back to the first look that may count as drained (facts: latest arrival 5 ms)
+)
+
+
+def shift(ctx: Context, action: Shift) -> Outcome:
+    """Commit the route, durable first, read back from every worker; on record before and after."""
+    clock = ctx.ports.clock
+    wanted = action.route(ctx.mark, int(clock.now() + action.expiry))
+    world = ctx.world()
+    _may_take(ctx, action, world)
+    reading = world.route
+    _known(ctx, wanted, reading.route or reading.durable)
+    before = reading.route
+    asked = {
+        "route": route_data(wanted),
+        "before": None if before is None else route_data(before),
+        "at": clock.now(),
+        "counts": {p: _counted(ctx.ports.balancer.counters(p)) for p in (action.pool, action.other)},
+    }
+    ctx.note("asked", asked, facts=_promised(ctx, action))
+    began = clock.boottime()
+    after = ctx.ports.balancer.commit(wanted, ctx.hold)
+    if after.route is None or not after.route.decides_like(wanted):
+        raise BalancerRefused(
+            f"the read-back shows {after.route}, not what was asked",
+            now="Both pools are up.",
+            next=("changeover status",),
+        )
+    taken = {
+        "route": route_data(after.route),
+        "seconds": round(clock.boottime() - began, 4),
+        "workers": len(after.workers),
+    }
+    return Done(taken, _serves(ctx, action))
+
+
+def _may_take(ctx: Context, action: Shift, world: World) -> None:
+    """R1, R2, R7, R11: whoever is to take traffic proves, now, that it can; and the schema is the one that was proved."""
+    route = world.route.route
+    if route is not None and route.live == action.other and not action.share:
+        return  # home again, to the pool that is live anyway: never refused
+    small_accepted = any(a.name == f"capacity:{action.version}" for a in ctx.plan.acknowledged)
+    broken = [v for v in rules.before_shift(ctx.situation(world), action) if not (v.rule == "R7" and small_accepted)]
+    if broken:
+        kinds = {"R2": WouldBreak, "R11": LastHealthyPool}
+        kind = next((kinds[v.rule] for v in broken if v.rule in kinds), CapacityMissing)
+        raise kind(
+            "; ".join(str(v) for v in broken),
+            now="The traffic stays where it is.",
+            next=("changeover status", "mend it, then: changeover resume"),
+        )
+    if action.share and ctx.run.kind == "release" and world.schema is not None:
+        proved = next((e for e in reversed(ctx.history) if e.kind == "done" and "catalogue" in e.data), None)
+        if proved is not None and proved.data["catalogue"] != world.schema.catalogue:
+            raise SchemaDrift(
+                "the schema is not the one that was proved: somebody changed it by hand",
+                now="The traffic stays where it is.",
+                next=("changeover rollback", "mend the schema, then: changeover resume"),
+            )
+
+
+def _known(ctx: Context, wanted: Route, found: Route | None) -> None:
+    """Refuse to overwrite a route that somebody else wrote. Routes of ours, and those that already decide alike, pass."""
+    if found is None or found.decides_like(wanted):
+        return
+    asked = last_asked(ctx.history)
+    if asked is not None:
+        ours = route_from(asked.data["route"])
+        before = asked.data.get("before")
+        if found.decides_like(ours) or (before is not None and found.decides_like(route_from(before))):
+            return
+    elif route_text(found) == ctx.plan.basis.route:
+        return
+    written = fence_in(found.mark)
+    if written is not None and written[1] < ctx.hold.token and asked is not None:
+        return  # an actor of ours that slept past its lease: corrected, not respected
+    raise RouteDrift(
+        f"the route is {route_words(found)}, and changeover did not make it so",
+        now="It was left as it is.",
+        next=("find out who changed it", "set it back, then: changeover resume", "changeover rollback"),
+    )
+
+
+def route_words(route: Route | None) -> str:
+    """A route as plans and people compare it: `blue`, or `blue, 25 % green`."""
+    if route is None:
+        return "unknown"
+    return f"{route.live}, {route.share / 100:g} % {route.candidate}" if route.share else route.live
+
+
+def _promised(ctx: Context, action: Shift) -> Facts | None:
+    """With the intent: a flip promises the version it leaves as the way back."""
+    if not action.is_flip or action.keep is None or action.leaves is None:
+        return None
+    now = ctx.ports.clock.now()
+    return Facts(promises=(Promise(action.leaves, action.leaves_build, action.other, now, now + action.keep),))
+
+
+def _serves(ctx: Context, action: Shift) -> Facts | None:
+    """With the read-back, never before: the version that serves again needs no promise any more."""
+    return Facts(ended=((action.version, ctx.run.by, "it serves again"),)) if action.is_flip else None
+
+
+# watching ------------------------------------------------------------------------------------------
+
+
+def bake(ctx: Context, action: Bake) -> Outcome:
+    """Watch the new version; go back by rule, hold when there is too little traffic to tell."""
+    start = ctx.last("watch")
+    if start is None or start.fence != ctx.hold.token:
+        ctx.note("watch", {"counts": _baseline(ctx, action), **ctx.stamp()})
+        return Again(0)
+    counts = ctx.ports.balancer.counters(action.pool)
+    others = ctx.ports.balancer.counters(action.other)
+    new = counts.since(_counters(start.data["counts"][action.pool]))
+    old = others.since(_counters(start.data["counts"][action.other]))
+    finding = plain.judge(action.rules, plain.Sample(new, _unhealthy(ctx, action)), action.min_requests)
+    if finding.judgement is plain.Judgement.ABORT:
+        return GoBack(finding.reason)
+    if ctx.ports.clock.boottime() - float(start.data["boottime"]) < action.seconds:
+        return Again()
+    if finding.judgement is plain.Judgement.INCONCLUSIVE:
+        signal = ctx.journal.wait_or_take(ctx.run, ctx.hold.token, "go-on", ctx.step.key)
+        if signal is None:
+            if ctx.last("inconclusive") is None:
+                ctx.note("inconclusive", {"reason": finding.reason})
+            return Waiting("go-on")
+    total = new.requests + old.requests
+    measured = round(10_000 * new.requests / total) if total else None
+    return Done(
+        {
+            "requests": new.requests,
+            "errors_5xx": new.errors_5xx,
+            "failed": new.failed,
+            "fallbacks": new.fallbacks,
+            "asked": action.share,
+            "measured": measured,
+            "verdict": finding.judgement.value,
+            "reason": finding.reason,
+        }
+    )
+
+
+def _baseline(ctx: Context, action: Bake) -> dict[str, list[int | None]]:
+    """From where is counted: the moment before the shift. A new owner counts anew: nobody looked in between."""
+    asked = last_asked(ctx.history)
+    if asked is not None and asked.fence == ctx.hold.token:
+        return dict(asked.data["counts"])
+    return {p: _counted(ctx.ports.balancer.counters(p)) for p in (action.pool, action.other)}
+
+
+def _unhealthy(ctx: Context, action: Bake) -> tuple[tuple[str, float], ...]:
+    """Seconds that each instance has been unhealthy; begins and ends are on record, so that a resume goes on counting."""
+    clock = ctx.ports.clock
+    since: dict[str, float] = {}
+    for event in ctx.events:
+        if event.kind == "unhealthy" and event.data.get("boot") == clock.boot():
+            since.setdefault(str(event.data["instance"]), float(event.data["boottime"]))
+        elif event.kind == "healthy":
+            since.pop(str(event.data["instance"]), None)
+    for instance in look(ctx, action.pool):
+        name = instance.slot.name
+        if instance.ready and name in since:
+            ctx.note("healthy", {"instance": name})
+            del since[name]
+        elif not instance.ready and name not in since:
+            since[name] = clock.boottime()
+            ctx.note("unhealthy", {"instance": name, "note": instance.note, **ctx.stamp()})
+    return tuple((name, clock.boottime() - at) for name, at in since.items())
+
+
+def _counted(counters: Counters) -> list[int | None]:
+    return [counters.requests, counters.errors_5xx, counters.failed, counters.fallbacks]
+
+
+def _counters(data: list[int | None]) -> Counters:
+    requests, errors, failed, fallbacks = data
+    return Counters(requests or 0, errors or 0, failed or 0, fallbacks)
+
+
+# drain -----------------------------------------------------------------------------------------------
+
+
+def drain(ctx: Context, action: Drain) -> Outcome:
+    """Two looks in a row that show zero on every worker. Unknown is not zero; what is cut is counted."""
+    world = ctx.world()
+    route = world.route.route
+    if route is None or route.share_of(action.pool, 0.0 if route.expires == 0 else world.at):
+        return _stuck(ctx, action, "the balancer still routes to it, or does not say") or Again()
+    if not world.running(action.pool):
+        return Done({"in_flight": 0, "note": "nothing runs there"})
+    flight = world.in_flight[action.pool]
+    if flight.is_zero:
+        empty = ctx.last("empty")
+        if empty is not None and ctx.events[-1].kind == "empty":
+            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), "cut": _cut_before(ctx)})
+        if ctx.elapsed() >= SETTLE:
+            ctx.note("empty")
+        return Again(POLL)
+    if ctx.events[-1].kind == "empty":
+        ctx.note("busy", {"requests": flight.requests})
+    elapsed = ctx.elapsed()
+    if elapsed > action.soft and ctx.last("slow") is None:
+        ctx.note("slow", {"requests": flight.requests, "long_lived": flight.long_lived, "detail": flight.detail})
+    if elapsed <= action.hard:
+        return Again(POLL)
+    if flight.requests is None:
+        return _stuck(ctx, action, f"what is in flight cannot be seen ({flight.detail})") or Again()
+    match action.at_deadline:
+        case AtDeadline.WAIT:
+            return Again(1.0)
+        case AtDeadline.CUT:
+            ctx.hold.check()
+            ctx.note("cut", {"count": ctx.ports.balancer.cut(action.pool, ctx.hold), "detail": flight.detail})
+            return Again(POLL)
+        case AtDeadline.HOLD:
+            return Stuck(_undrained(action, f"{flight.requests} requests are still in flight"))
+
+
+def _stuck(ctx: Context, action: Drain, why: str) -> Stuck | None:
+    return Stuck(_undrained(action, why)) if ctx.elapsed() > action.hard else None
+
+
+def _undrained(action: Drain, why: str) -> DrainUnknown:
+    return DrainUnknown(
+        f"{action.pool} is not drained after {action.hard:g} s: {why}",
+        now="Its instances run on; nothing was stopped.",
+        next=("changeover status", "changeover resume"),
+    )
+
+
+def _cut_before(ctx: Context) -> int:
+    return sum(int(e.data["count"]) for e in ctx.events if e.kind == "cut")
+
+
+# a share that somebody watches (rule R14) ----------------------------------------------------------
+
+
+def overdue(route: Route, now: float, expiry: float) -> bool:
+    """A third of the life of a watched share is over: renew it. So is one that lasts too long: the clock was set back."""
+    left = route.expires - now
+    return bool(route.expires) and (left < 2 * expiry / 3 or left > expiry + CLOCK_SLACK)

@@ -1,0 +1,1 @@
+"""Pure: a schema change -> classified, phased SQL."""

@@ -1,0 +1,28 @@
+"""One module per engine: how its statements read, and what they do."""
+
+from __future__ import annotations
+
+from changeover.core.errors import ChangesUnreadable
+from changeover.schema.dialects.dialect import Dialect
+
+KNOWN = ("postgresql", "sqlite")
+
+
+def dialect_of(name: str) -> Dialect:
+    """The dialect of this name. Raises ChangesUnreadable (CO-0101) for one that changeover cannot read."""
+    match name:
+        case "postgresql":
+            from changeover.schema.dialects.postgresql import POSTGRESQL
+
+            return POSTGRESQL
+        case "sqlite":
+            from changeover.schema.dialects.sqlite import SQLITE
+
+            return SQLITE
+        case _:
+            raise ChangesUnreadable(
+                f"changeover does not read the SQL of {name!r}", next=(f"it reads {' and '.join(KNOWN)}",)
+            )
+
+
+__all__ = ["KNOWN", "Dialect", "dialect_of"]

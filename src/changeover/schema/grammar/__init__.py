@@ -1,0 +1,1 @@
+"""The grammar that the engines share: a reader over tokens, and the clauses that occur in many statements."""

@@ -1,0 +1,61 @@
+"""Functions of the engines that compute a value and do nothing else.
+
+A query that runs as part of a change may call these and no others: `setval`, `pg_terminate_backend` and whatever a user's
+function does are not visible in the text. `nextval` is among them: it draws a number, which no version notices.
+"""
+
+from __future__ import annotations
+
+_SHARED = (
+    "abs avg ceil ceiling coalesce concat concat_ws count exp floor format greatest least left length ln log lower lpad ltrim "
+    "max min mod nullif power replace reverse right round row_number rpad rtrim sign sqrt strftime substr substring sum trim "
+    "trunc upper rank dense_rank first_value last_value lag lead ntile"
+)
+
+_POSTGRESQL = (
+    "age array_agg array_append array_cat array_length array_position array_prepend array_remove array_replace "
+    "array_to_string ascii bit_length bool_and bool_or btrim cardinality cbrt char_length character_length chr "
+    "convert_from convert_to date_part date_trunc date_bin decode div encode every extract generate_series "
+    "initcap int4range int8range numrange daterange tsrange tstzrange isfinite json_array_elements "
+    "json_array_length json_build_array json_build_object json_extract_path json_extract_path_text json_object "
+    "json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array "
+    "jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object "
+    "jsonb_object_agg jsonb_object_keys jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof justify_days "
+    "justify_hours json_agg make_date make_interval make_time make_timestamp make_timestamptz md5 "
+    "num_nonnulls num_nulls octet_length overlay position quote_ident quote_literal regexp_match regexp_matches "
+    "regexp_replace regexp_split_to_array regexp_split_to_table repeat scale sha224 sha256 sha384 sha512 split_part "
+    "starts_with string_agg string_to_array strpos timezone to_char to_date to_hex to_json to_jsonb "
+    "to_number to_timestamp to_tsvector translate trim_array unnest upper_inf width_bucket "
+    "gen_random_uuid uuid_generate_v4 random clock_timestamp now statement_timestamp transaction_timestamp cast nextval"
+)
+
+_SQLITE = (
+    "cast char date datetime glob group_concat hex ifnull iif instr json json_array json_array_length json_each json_extract "
+    "json_group_array json_group_object json_insert json_object json_patch json_quote json_remove json_replace "
+    "json_set json_type json_valid julianday likely like lower printf quote random randomblob soundex time total "
+    "typeof unicode unixepoch unlikely zeroblob"
+)
+
+POSTGRESQL = frozenset(f"{_SHARED} {_POSTGRESQL}".split())
+SQLITE = frozenset(f"{_SHARED} {_SQLITE}".split())
+
+# The time of the statement: evaluated once when a column is added.
+STABLE = frozenset(["now", "statement_timestamp", "transaction_timestamp"])
+# Cannot fail on a row; an index on anything else may refuse a write of the running version.
+NEVER_FAIL = frozenset(["lower", "upper", "coalesce", "btrim", "trim", "ltrim", "rtrim", "length", "md5", "abs"])
+# What a DEFAULT may call to be one value for all rows, and never NULL.
+DEFAULTS = STABLE | frozenset(
+    [
+        "cast",
+        "concat",
+        "date_trunc",
+        "jsonb_build_array",
+        "jsonb_build_object",
+        "lower",
+        "make_date",
+        "make_interval",
+        "md5",
+        "timezone",
+        "upper",
+    ]
+)

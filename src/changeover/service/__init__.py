@@ -1,0 +1,1 @@
+"""The door: what the command line, the screen and Python users call."""

@@ -1,0 +1,250 @@
+"""changeover.yml -> an environment that can act: drivers chosen, secrets resolved at the moment of use."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from changeover.config import Redactor, Resolver
+from changeover.core.errors import ChangeoverError
+from changeover.core.model import ChangeSet
+from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Runtime, Web
+from changeover.drivers.argv import shell_value
+from changeover.service import wires as _wires
+from changeover.service.site import Site
+from changeover.service.wires import Wires
+
+if TYPE_CHECKING:
+    from changeover.drivers.runtimes.proof import Checks
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Resolves references of one configuration, and takes what they gave out of every text."""
+
+    resolver: Resolver
+    redactor: Redactor
+
+    @classmethod
+    def of(cls, directory: Path) -> Secrets:
+        redactor = Redactor()
+        return cls(Resolver(directory, redactor), redactor)
+
+    def reveal(self, text: str) -> str:
+        """The text with its references resolved. Raises SecretUnresolved."""
+        return self.resolver.resolve(text).reveal()
+
+
+def open_site(config: Path, environment: str | None = None) -> Site:
+    """Load and wire an environment. Raises ConfigurationMissing, ConfigurationError."""
+    return wire(_wires.read(config, environment), environment)
+
+
+def wire(wires: Wires, overlay: str | None = None) -> Site:
+    """Nothing is contacted and no secret is resolved yet."""
+    from changeover.drivers.clock import SystemClock
+    from changeover.drivers.hosts import LocalHost
+    from changeover.drivers.web import HttpWeb
+
+    secrets = Secrets.of(wires.directory)
+    host = LocalHost(redact=secrets.redactor.redact, directory=wires.directory)
+    web = HttpWeb()
+    first, second = wires.slots
+    known, unreadable = _readable(wires.database)
+    return Site(
+        app=wires.app,
+        environment=wires.environment,
+        pools=(first, second),
+        policy=wires.policy,
+        ports=Ports(
+            balancer=_balancer(wires),
+            runtime=_runtime(wires, secrets, host, web),
+            database=_database(wires, secrets),
+            prober=_prober(wires, host, web),
+            clock=SystemClock(),
+        ),
+        changes=known,
+        unreadable=unreadable,
+        configuration=wires.digest,
+        store=wires.state,
+        config=wires.file,
+        overlay=overlay,
+    )
+
+
+def _readable(database: _wires.Database | None) -> tuple[tuple[ChangeSet, ...], ChangeoverError | None]:
+    """Change files that cannot be used stop what plans forward; `status` and the way back need none of them."""
+    try:
+        return changes(database), None
+    except ChangeoverError as error:
+        return (), error
+
+
+def changes(database: _wires.Database | None) -> tuple[ChangeSet, ...]:
+    """Every change set of the configured source, classified. Raises ChangesUnreadable, WouldBreak, StatementUnknown."""
+    if database is None:
+        return ()
+    from changeover.drivers.sources.sql_files import read_directory
+
+    return read_directory(database.changes, database.kind)
+
+
+def _balancer(wires: Wires) -> Balancer:
+    wanted = wires.balancer
+    if wanted.kind == "haproxy":
+        from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
+
+        return HaproxyBalancer(
+            HaproxySettings(
+                name=wanted.name,
+                socket=wanted.socket,
+                map_path=wanted.map,
+                preview_map_path=wanted.preview_map,
+                backends=wanted.targets,
+                entry=wanted.entry,
+                config_path=wanted.config,
+            )
+        )
+    from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
+
+    return EnvoyBalancer(
+        EnvoySettings(
+            name=wanted.name,
+            admin=wanted.admin,
+            routes=wanted.routes,
+            clusters=wanted.targets,
+            entry=wanted.entry,
+            preview_secret_file=wanted.preview_secret,
+        )
+    )
+
+
+def _checks(wires: Wires) -> Checks:
+    from changeover.drivers.runtimes.proof import Checks
+
+    asked = wires.instances
+    return Checks(asked.ready, asked.identity, asked.version_key, asked.build_key, asked.ready_timeout)
+
+
+def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
+    from changeover.drivers.runtimes.proof import Inspector
+
+    wanted, inspector = wires.instances, Inspector(web, _checks(wires))
+    if wanted.kind == "process":
+        from changeover.drivers.runtimes.process import ProcessRuntime
+        from changeover.drivers.runtimes.process_settings import ProcessSettings
+
+        return ProcessRuntime(
+            ProcessSettings(
+                app=wires.app,
+                pools=wires.slots,
+                command=wanted.command,
+                directory=wanted.directory,
+                logs=wanted.logs,
+                state=wires.state.parent / "instances",
+                env=wanted.env or {},
+                stop_within=wanted.stop_within,
+                resolve=secrets.reveal,
+                redact=secrets.redactor.redact,
+            ),
+            inspector,
+        )
+    from changeover.drivers.runtimes.command import CommandRuntime, CommandSettings
+
+    return CommandRuntime(
+        CommandSettings(wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within),
+        host,
+        inspector,
+    )
+
+
+def _prober(wires: Wires, host: Host, web: Web) -> Prober:
+    from changeover.drivers.prober import CommandProber, ProbeCommand, SmokeCheck
+
+    return CommandProber(
+        tuple(ProbeCommand(*p) for p in wires.probes),
+        tuple(SmokeCheck(*s) for s in wires.smoke),
+        host,
+        web,
+        _checks(wires),
+        "" if wires.database is None else wires.database.url,
+    )
+
+
+def _database(wires: Wires, secrets: Secrets) -> Database | None:
+    from changeover.drivers.databases.limits import Limits
+
+    wanted = wires.database
+    if wanted is None:
+        return None
+    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline)
+    url = partial(secrets.reveal, wanted.url)
+    if wanted.kind == "sqlite":
+        from changeover.drivers.databases.sqlite import SqliteDatabase, SqliteSettings
+
+        words = sqlite_file(wanted.url)
+        return SqliteDatabase(SqliteSettings(url, wires.environment, wanted.backups, limits, words))
+    from changeover.drivers.databases.postgresql import PostgresqlDatabase, PostgresqlSettings
+    from changeover.drivers.databases.postgresql_backup import BackupSettings
+
+    into = None if wanted.restore_into is None else partial(secrets.reveal, wanted.restore_into)
+    points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
+    words = shell_value(wanted.url)
+    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+
+
+def sqlite_file(url: str) -> str:
+    """How a shell names the file of `sqlite:///data/shop.db`, or of a reference to such a URL; never a secret's value."""
+    path = url.removeprefix("sqlite:///").partition("?")[0]
+    if path != url:
+        return shell_value(path)
+    variable = re.fullmatch(r"\$\{env:(\w+)\}", url)
+    if variable:
+        return f'"${{{variable[1]}#sqlite:///}}"'
+    return f'"$(echo {shell_value(url)} | sed s,^sqlite:///,,)"'
+
+
+def spawn_worker(site: Site, run: str) -> int:
+    """Start a background worker that goes on with a run when this terminal is gone. Returns its pid."""
+    site.store.parent.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "changeover", "-c", str(site.config)]
+    if site.overlay is not None:
+        argv += ["-e", site.overlay]
+    with (site.store.parent / "worker.log").open("ab") as log:
+        worker = subprocess.Popen(
+            [*argv, "worker", run], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    return worker.pid
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What `check` looked at: the configuration and the change files; no server, no secret."""
+
+    config: str
+    app: str
+    environment: str
+    changes: tuple[ChangeSet, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Statements that need a named acknowledgement: `file:line title: reason`."""
+        return tuple(
+            f"{s.file}:{s.line}  {s.title}: {s.reason}"
+            for c in self.changes
+            for s in (*c.expand, *c.contract)
+            if s.verdict.value != "OK"
+        )
+
+
+def check(config: Path, environment: str | None = None) -> CheckReport:
+    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once."""
+    from changeover.config import load
+
+    wires = _wires.of(load(config, environment))
+    return CheckReport(str(config), wires.app, wires.environment, changes(wires.database))

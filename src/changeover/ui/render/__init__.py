@@ -1,0 +1,1 @@
+"""A plan, a status, a report as text, Markdown, HTML, JSON."""

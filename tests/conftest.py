@@ -1,0 +1,20 @@
+"""What is heavy, or not steady enough yet to judge every change, is marked `chaos`: `make chaos` runs it, `make test` does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+STEADY = {"test_crash_matrix.py"}
+APART = {"test_by_hand.py", "test_terminal.py", "test_cli.py", "test_bench.py", "test_people.py", "test_service.py"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        path = Path(item.path)
+        heavy = path.parent == HERE / "chaos" and path.name not in STEADY
+        doubled = path.name == "test_demo.py" and "postgresql" in item.name
+        if heavy or doubled or path.name in APART or path.name.startswith("test_release_"):
+            item.add_marker(pytest.mark.chaos)

@@ -1,0 +1,47 @@
+"""Every scenario of the demo, as a stranger runs it: through the command line, judged by an independent client."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fixtures.need import need
+
+from changeover.demo.scenarios import SCENARIOS
+
+STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"))
+
+
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize(("balancer", "database"), STACKS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario, balancer, database, tmp_path_factory):
+    if balancer == "haproxy":
+        need("haproxy")
+    if database == "postgresql" and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        need("initdb")
+    folder = tmp_path_factory.mktemp("d")
+    argv = ["demo", "--scenario", scenario, "--balancer", balancer, "--database", database, "--folder", str(folder)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "changeover", *argv, "--json"], capture_output=True, text=True, timeout=400, check=False
+    )
+    assert ended.stdout, ended.stderr[-3000:]
+    answer = json.loads(ended.stdout)
+    assert answer["verdict"] == "ok", (answer, ended.stderr[-3000:])
+    assert ended.returncode == 0
+    assert answer["failed"] == 0
+    assert answer["wrong"] == 0
+    assert answer["requests"] > 300
+    if scenario == "release":
+        assert [(f["from"], f["to"]) for f in answer["flips"]] == [
+            ("1.0.0", "1.1.0"),
+            ("1.1.0", "1.0.0"),
+            ("1.0.0", "1.1.0"),
+            ("1.1.0", "1.2.0"),
+        ]
+        assert set(answer["by_version"]) == {"1.0.0", "1.1.0", "1.2.0"}
+    if scenario == "bad-version":
+        assert answer["app_errors"] > 0
