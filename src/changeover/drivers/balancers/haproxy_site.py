@@ -22,7 +22,28 @@ _SECTIONS = re.compile(
     "|log-forward|log-profile|fcgi-app|crt-store|traces"
 )
 _GAP = "\0"
-_POOL_WORDS = frozenset("blue green red black a b one two 1 2 old new live idle active standby current next".split())
+_POOL_WORDS = frozenset(
+    [
+        "blue",
+        "green",
+        "red",
+        "black",
+        "a",
+        "b",
+        "one",
+        "two",
+        "1",
+        "2",
+        "old",
+        "new",
+        "live",
+        "idle",
+        "active",
+        "standby",
+        "current",
+        "next",
+    ]
+)
 CHECK = ("option httpchk GET /health", "http-check expect status 200")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
