@@ -1,9 +1,13 @@
-"""The peer: HAProxy as people run it without changeover. A flip is a new configuration file and a reload, default options."""
+"""The peer: HAProxy as people run it without changeover. A flip is a new configuration file and a reload, default options.
+
+A reload is what `systemctl reload haproxy` does with the unit that Debian ships: `haproxy -c -q` on the new file, then SIGUSR2.
+"""
 
 from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,12 +46,14 @@ class Peer(Scene):
     master: Popen[bytes]
     socket: MasterSocket
 
-    def flip(self, live: str) -> float:
-        """Reload with this pool as the live one. Returns when the signal was sent; the new file was there already."""
-        _write(self.folder, self.port, self.instances, live)
+    def flip(self, live: str) -> tuple[float, float]:
+        """Reload with this pool as the live one: when it was asked for, and when the signal was sent; the file was there already."""
+        path = _write(self.folder, self.port, self.instances, live)
         asked = time.time()
+        subprocess.run([str(self.master.args[0]), "-c", "-q", "-f", str(path)], check=True)  # type: ignore[index]
+        signalled = time.time()
         self.master.send_signal(signal.SIGUSR2)
-        return asked
+        return asked, signalled
 
     def settle(self) -> None:
         """Until the workers of before are gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ VERSIONS = {"blue": "1.0.0", "green": "1.1.0"}
 BALANCERS = ("haproxy", "envoy")
 CONNECTIONS = 100
 RATE = 2000.0  # requests per second
+MEMORY = Path("/dev/shm")
 WARM = 1.0  # seconds at the begin of a client's run that no window contains
 
 
@@ -61,14 +63,15 @@ class Load:
 
 @dataclass
 class Instances:
-    """The two pools. `ports` by pool."""
+    """The two pools. `notes` is where the instances note their arrivals; `ports` by pool."""
 
     folder: Path
+    notes: Path
     ports: Mapping[str, Sequence[int]]
 
     def arrivals(self, pool: str) -> tuple[float, int]:
         """(last arrival at any instance of the pool, arrivals at all of them), clocked in the instances."""
-        found = [last_arrival(_arrivals(self.folder, pool, n)) for n in (1, 2)]
+        found = [last_arrival(_arrivals(self.notes, pool, n)) for n in (1, 2)]
         return max(last for last, _ in found), sum(count for _, count in found)
 
     def arrived(self) -> int:
@@ -158,24 +161,31 @@ def sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.time()))
 
 
-def _arrivals(folder: Path, pool: str, number: int) -> Path:
-    return folder / f"{pool}{number}.arrivals"
+def _arrivals(notes: Path, pool: str, number: int) -> Path:
+    return notes / f"{pool}{number}.arrivals"
 
 
 @contextmanager
 def instances() -> Iterator[tuple[servers.Started, Instances]]:
-    """Two pools of two in a folder of their own. What is started with it is stopped at the end."""
-    with tempfile.TemporaryDirectory(prefix="co-bench-") as name:
-        folder = Path(name)
+    """Two pools of two in a folder of their own. What is started with it is stopped at the end.
+
+    What the instances note is kept in memory: on the disk it would be written with every sync of the balancer's own files.
+    """
+    shared = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with (
+        tempfile.TemporaryDirectory(prefix="co-bench-") as name,
+        tempfile.TemporaryDirectory(prefix="co-bench-", dir=shared) as noted,
+    ):
+        folder, notes = Path(name), Path(noted)
         started = servers.Started(folder)
         try:
             ports = servers.free_ports(4)
-            found = Instances(folder, {"blue": ports[:2], "green": ports[2:]})
+            found = Instances(folder, notes, {"blue": ports[:2], "green": ports[2:]})
             for pool, listening in found.ports.items():
                 for number, port in enumerate(listening, 1):
                     argv = [
                         sys.executable, "-m", "bench.instance", "--port", str(port), "--version", VERSIONS[pool],
-                        "--arrivals", str(_arrivals(folder, pool, number)),
+                        "--arrivals", str(_arrivals(notes, pool, number)),
                     ]  # fmt: skip
                     process, log = started.start(f"{pool}{number}", argv)
                     servers.wait_for(port, process, log)

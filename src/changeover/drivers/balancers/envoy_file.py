@@ -9,9 +9,9 @@ renaming once the lock was broken. Instead there are two kinds of files beside t
 Each writer, in this order,
 
 1. leaves its fence, then removes the drafts and fences of older owners;
-2. writes its draft and syncs it;
+2. writes its draft, and syncs it where the file system does not see to that (`disk`);
 3. gives up if there is a newer fence;
-4. checks its own lease, and renames the draft over the route file.
+4. checks its own lease, and renames the draft over the route file; then it syncs file and directory.
 
 An older owner that wakes up finds the newer fence at 3, or its draft gone at 4, unless it renamed before the newer one came
 to 1, and then the newer one writes after it. Nobody waits for anybody. Files that are only created or removed do not wake
@@ -30,6 +30,7 @@ from pathlib import Path
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable, FencedOut
 from changeover.core.ports import Fence
+from changeover.drivers.balancers import disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class RouteFile:
             self.demand(fence)
             fence.check()
             self._rename(draft, fence)
-            _sync_directory(self._real.parent)
+            disk.sync(self._real)
         except OSError as error:
             raise self._unwritable(error) from None
         finally:
@@ -94,7 +95,7 @@ class RouteFile:
         if not mark.exists():
             fence.check()
             mark.touch(mode=0o644)
-            _sync_directory(self._real.parent)
+            disk.sync(mark)
         for kind in ("draft", "fence"):
             for token, path in self._beside(kind):
                 if token < fence.token:
@@ -113,7 +114,8 @@ class RouteFile:
             self._keep_owner(descriptor)
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
+            if not disk.orders_data(draft.parent):
+                os.fsync(descriptor)
 
     def _keep_owner(self, descriptor: int) -> None:
         """The new file belongs to whom the old one belonged, as far as this user may give it away: Envoy must read it."""
@@ -140,11 +142,3 @@ class RouteFile:
             now="Neither the file nor the running route was changed.",
             next=(f"see that this user may write the directory {self._real.parent} and that the disk has room",),
         )
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

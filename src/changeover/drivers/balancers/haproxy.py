@@ -89,7 +89,7 @@ class HaproxyBalancer:
         return RouteReading(self.name, workers, durable, "; ".join(dict.fromkeys(problems)))
 
     def commit(self, route: Route, fence: Fence) -> RouteReading:
-        """Make `route` the route: the file first (any reload then finishes what a crash left), then every worker.
+        """Make `route` the route: the file first (any reload then finishes what a crash left), then every worker. Durable at the end.
 
         Each worker gets `prepare map` (a numbered version), `add map @v`, then, the lease looked at once more, `commit map
         @v`, which replaces the whole map at once. HAProxy refuses a version older than the newest committed one: a process
@@ -103,8 +103,10 @@ class HaproxyBalancer:
         value = wire.encode_route(route, list(self.settings.backends))
         fence.check()
         ready = self._prepared(value, fence)  # reachable, and the map is there, before anything is written
-        self._file.write(value, fence)
+        with self._file.drafted(value, fence) as draft:
+            self._file.publish(draft, fence)
         done = self._land(ready, value, fence)
+        self._file.settle(value, fence)
         self._commit_workers(lambda _: value, fence, done)
         self._counting.forget_lost()
         return self._settled(route, fence)

@@ -9,10 +9,14 @@ Fence and route are one file, so they change in one rename. A lock file is of no
 (SIGSTOP, a suspended laptop) while it holds the lock would keep the new owner out, and a new owner that breaks the lock
 meets the old one again when it wakes between comparing and renaming. Instead each writer, in this order,
 
-1. writes a draft of its own, whose name carries its fence, and syncs it;
+1. writes a draft of its own, whose name carries its fence, and syncs it where the file system does not see to that (`disk`);
 2. reads the fence in the map file and gives up if that one is newer;
 3. checks its own lease, and renames the draft over the map file;
-4. removes every draft with an older fence, then reads the map file again, and starts over if it is not its own.
+4. removes every draft with an older fence, then reads the map file again, and starts over if it is not its own; then it syncs
+   file and directory.
+
+The workers may be told between 3 and 4: whoever reloads HAProxy reads the new file from 3 on. Should the machine die before 4,
+the workers' memory dies with it, and the file is whole, the old one or the new one.
 
 Whoever sleeps between 2 and 3 and is taken over meanwhile finds its draft removed by the new owner's step 4, so its
 rename fails. Whoever wakes before that step renames, is seen by the new owner's second look, and is overwritten. Whoever
@@ -22,15 +26,19 @@ and nobody waits for anybody.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable, ChangeoverError, FencedOut
 from changeover.core.ports import Fence
+from changeover.drivers.balancers import disk
 from changeover.drivers.balancers.haproxy_wire import ROUTE_KEY
 
 ROUNDS = 10
@@ -92,34 +100,52 @@ class MapFile:
 
     def write(self, value: str | None, fence: Fence) -> None:
         """Make the route durable. Raises FencedOut, also when the lease is lost in between; BalancerRefused."""
+        with self.drafted(value, fence) as draft:
+            self.publish(draft, fence)
+        self.settle(value, fence)
+
+    @contextmanager
+    def drafted(self, value: str | None, fence: Fence) -> Iterator[Path]:
+        """A draft, written, which nobody reads. It is gone afterwards, published or not. Raises BalancerRefused."""
+        draft = self._draft(fence.token)
+        try:
+            try:
+                self._write_draft(draft, render_map(value, fence.token, fence.run))
+            except OSError as error:
+                raise self._unwritable(error) from None
+            yield draft
+        finally:
+            with contextlib.suppress(OSError):  # a disk that is full or read-only by now
+                draft.unlink(missing_ok=True)
+
+    def publish(self, draft: Path, fence: Fence) -> None:
+        """From now on a reload reads the draft's route. Raises FencedOut, BalancerRefused."""
+        now = self._fence_now()
+        if now.token > fence.token:
+            raise fenced_out(self.path, now, fence)
+        fence.check()
+        try:
+            self._rename(draft, fence)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def settle(self, value: str | None, fence: Fence) -> None:
+        """What was published survives the end of the machine, and no older owner can undo it. Raises as `write`."""
         for _ in range(ROUNDS):
-            self._replace(value, fence)
             self._sweep(fence.token)
             now = self.read()
             if now.token > fence.token:
                 raise fenced_out(self.path, now, fence)
             if (now.token, now.value) == (fence.token, value):
+                disk.sync(self._real)
                 return
+            with self.drafted(value, fence) as draft:
+                self.publish(draft, fence)
         raise BalancerRefused(
             f"somebody else keeps writing {self.path}",
             now="The file holds another route than asked.",
             next=("changeover doctor", f"cat {self.path}"),
         )
-
-    def _replace(self, value: str | None, fence: Fence) -> None:
-        draft = self._draft(fence.token)
-        try:
-            self._write_draft(draft, render_map(value, fence.token, fence.run))
-            now = self._fence_now()
-            if now.token > fence.token:
-                raise fenced_out(self.path, now, fence)
-            fence.check()
-            self._rename(draft, fence)
-            _sync_directory(self._real.parent)
-        except OSError as error:
-            raise self._unwritable(error) from None
-        finally:
-            draft.unlink(missing_ok=True)
 
     def _rename(self, draft: Path, fence: Fence) -> None:
         try:
@@ -142,7 +168,8 @@ class MapFile:
             self._keep_owner(descriptor)
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
+            if not disk.orders_data(draft.parent):
+                os.fsync(descriptor)
 
     def _keep_owner(self, descriptor: int) -> None:
         """The new file belongs to whom the old one belonged, as far as this user may give it away."""
@@ -180,11 +207,3 @@ def fenced_out(path: str, now: MapText, fence: Fence) -> FencedOut:
             f"if the state store was replaced on purpose, remove the line '# changeover fence=…' from {path}",
         ),
     )
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
