@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from changeover.schema.effects import Name
 from changeover.schema.problems import Defect, Problem, ProblemError
-from changeover.schema.tokens import Kind, Lexicon, Token, lower
+from changeover.schema.tokens import Kind, Lexicon, Token
 
 _OPENING = {"(": ")", "[": "]"}
 
@@ -126,21 +126,20 @@ class Reader:
         return token
 
     def identifier(self) -> Name:
-        """A name of one part."""
+        """A name of one part: a column, a constraint, an index, …"""
         token = self.peek()
         if token is None or token.kind not in (Kind.WORD, Kind.QUOTED) or token.word in RESERVED:
             self.lost("expected a name")
         self.at += 1
-        key = token.value if self.lexicon.folds else lower(token.value)
-        return Name((token.value,), (key,), token.text)
+        return Name((token.value,), (self.lexicon.column_key(token.value),), token.text)
 
     def name(self) -> Name:
-        """A name, perhaps with a schema before it."""
-        found = self.identifier()
+        """The name of a table or of another object, perhaps with a schema before it."""
+        found = [self.identifier()]
         while self.accept_mark("."):
-            part = self.identifier()
-            found = Name(found.parts + part.parts, found.key + part.key, f"{found.sql}.{part.sql}")
-        return found
+            found.append(self.identifier())
+        parts = tuple(part.last for part in found)
+        return Name(parts, tuple(map(self.lexicon.object_key, parts)), ".".join(part.sql for part in found))
 
     def names(self) -> tuple[Name, ...]:
         """One or more names with commas between."""
