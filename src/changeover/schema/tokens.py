@@ -66,6 +66,7 @@ class Lexicon:
     doubled_brackets: bool = False  # [a]]b]
     longest: int = 0
     client: ClientCommand | None = None
+    begins: frozenset[str] = frozenset()  # words that begin a statement though no semicolon ends the one before
 
     @property
     def folds(self) -> bool:

@@ -157,6 +157,9 @@ def probe(effect: Effect, dialect: Dialect) -> Probe | None:
         case SetNotNull() | DropNotNull():
             there = isinstance(effect, SetNotNull)
             return Probe("not_null", effect.column.last, spelled(effect.table, dialect), present=there)
+        case SetDefault(name=Name()):
+            assert effect.name is not None
+            return Probe("constraint", effect.name.last, spelled(effect.table, dialect))
         case DropDefault():
             return Probe("default", effect.column.last, spelled(effect.table, dialect), present=False)
         case CreateTable() | CreateTableAs():

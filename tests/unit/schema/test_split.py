@@ -99,6 +99,35 @@ def test_mysql_unreadable(text: str) -> None:
     assert caught.value.problem.line == 2
 
 
+PROC = (
+    "PROCEDURE p @a int = 5 AS BEGIN BEGIN TRY SET @a = CASE @a WHEN 1 THEN 2 END; END TRY "
+    "BEGIN CATCH BEGIN TRAN; COMMIT; END CATCH; END"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"CREATE {PROC}; b", [(1, f"CREATE {PROC}"), (1, "b")]),
+        (f"CREATE OR ALTER {PROC}; b", [(1, f"CREATE OR ALTER {PROC}"), (1, "b")]),
+        (f"ALTER {PROC}; b", [(1, f"ALTER {PROC}"), (1, "b")]),
+        ("a /* ; /* ; */ ; */ b;", [(1, "a /* ; /* ; */ ; */ b")]),
+        ("a [;]]] \";\" N';' ; b", [(1, "a [;]]] \";\" N';'"), (1, "b")]),
+        ("a '\\'; b", [(1, "a '\\'"), (1, "b")]),
+        ("a --;\n; go to; b go\n; c", [(1, "a"), (2, "go to"), (2, "b go"), (3, "c")]),
+    ],
+)
+def test_sqlserver(text: str, expected: list[tuple[int, str]]) -> None:
+    assert pieces(text, "sqlserver") == expected
+
+
+@pytest.mark.parametrize("text", ["'", '"', "[", "/*", "/* /* */", "[]", "GO", " go -- x", "go 3\nb", "GO\r\n;"])
+def test_sqlserver_unreadable(text: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        pieces("ok;\n" + text, "sqlserver")
+    assert caught.value.problem.line == 2
+
+
 @pytest.mark.parametrize(
     "text", ["'", '"', "/*", "/* /* */", "$$", "$a$ $b$", '""', "\\d", "a\x00", "a\u202eb", "U&'x'", "1a"]
 )

@@ -51,8 +51,19 @@ _MYSQL = (
     "utc_timestamp uuid week weekday weekofyear weight_string year yearweek nextval"
 )
 
+_SQLSERVER = (
+    "ascii atn2 bigint binary bit cast char charindex checksum choose concat_ws convert count_big current_timestamp datalength date "
+    "date_bucket dateadd datediff datediff_big datefromparts datename datepart datetime datetime2 datetime2fromparts "
+    "datetimefromparts datetimeoffset datetrunc day decimal degrees difference eomonth float format getdate getutcdate hashbytes "
+    "iif int isdate isjson isnull isnumeric json_array json_modify json_object json_query json_value len "
+    "log10 money month nchar newid numeric nvarchar parse parsename patindex pi quotename radians rand real replicate soundex space "
+    "sql_variant square str string_agg string_escape stuff switchoffset sysdatetime sysdatetimeoffset sysutcdatetime time "
+    "timefromparts tinyint todatetimeoffset translate try_cast try_convert try_parse unicode uniqueidentifier varbinary varchar year"
+)
+
 POSTGRESQL = frozenset(f"{_SHARED} {_POSTGRESQL}".split())
 SQLITE = frozenset(f"{_SHARED} {_SQLITE}".split())
+SQLSERVER = frozenset(f"{_SHARED} {_SQLSERVER}".split())
 MYSQL = frozenset(f"{_SHARED} {_MYSQL}".split())
 
 # The time of the statement: evaluated once when a column is added.

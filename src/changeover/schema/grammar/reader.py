@@ -9,6 +9,7 @@ from changeover.schema.effects import Name
 from changeover.schema.problems import Defect, Problem, ProblemError
 from changeover.schema.tokens import Kind, Lexicon, Token
 
+_BETWEEN_QUERIES = ("UNION", "ALL", "EXCEPT", "INTERSECT")
 _OPENING = {"(": ")", "[": "]"}
 
 # Words that are no names in either engine, so that a clause is never taken for a name.
@@ -130,6 +131,8 @@ class Reader:
         token = self.peek()
         if token is None or token.kind not in (Kind.WORD, Kind.QUOTED) or token.word in RESERVED:
             self.lost("expected a name")
+        if token.word in self.lexicon.begins:
+            self.lost("a second statement may begin here")
         self.at += 1
         return Name((token.value,), (self.lexicon.column_key(token.value),), token.text)
 
@@ -176,10 +179,20 @@ class Reader:
                 break
             if token.kind is Kind.MARK and (token.text in ")]" or (commas and token.text == ",")):
                 break
+            if self.at > begin:
+                self._check_goes_on(token, begin)
             self._balanced()
         if self.at == begin:
             self.lost("something is missing")
         return list(self.tokens[begin : self.at])
+
+    def _check_goes_on(self, token: Token, begin: int) -> None:
+        """Where a statement needs no semicolon before it, its first word must not be taken for a part of this one."""
+        if not self.lexicon.begins:
+            return
+        starts = token.word == "SELECT" and self.tokens[begin].word != "WITH"
+        if token.word in self.lexicon.begins or (starts and self.tokens[self.at - 1].word not in _BETWEEN_QUERIES):
+            self.lost("a second statement may begin here")
 
     def _is_distinct_from(self, token: Token) -> bool:
         return token.word == "FROM" and self.tokens[self.at - 1].word == "DISTINCT"

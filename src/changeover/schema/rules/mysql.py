@@ -90,6 +90,11 @@ def _add_column(effect: AddColumn, made: Made) -> Ruling:
     if refused is not None:
         return refused
     column = effect.column
+    if column.check:
+        return warn(
+            f"the CHECK on {effect.table}.{column.name} may refuse what the version before writes, which leaves the column out: it "
+            "must hold for the default, or for NULL"
+        )
     if effect.moves:
         return warn(
             f"columns get another position with {effect.table}.{column.name} before them: a version that reads by position "
