@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +19,31 @@ WORDS = (
     "ALTER TABLE ADD COLUMN DROP CREATE INDEX CONCURRENTLY UNIQUE ON orders price int text DEFAULT NOT NULL NOW ( ) , ; ' '' \" $$ "
     "$a$ /* */ -- \n :: : := = 5 1.5 -1 'x' E'\\' CHECK REFERENCES PRIMARY KEY CONSTRAINT VALIDATE VALID TRIGGER BEFORE AFTER INSERT "
     "UPDATE DELETE FROM WHERE IS AND OR SET BEGIN END CASE WHEN FOR EACH ROW EXECUTE FUNCTION RETURNS LANGUAGE sql AS TYPE ENUM VALUE "
-    "INTO VALUES SELECT WITH IF EXISTS CASCADE VIEW RENAME TO USING GENERATED ALWAYS IDENTITY STORED [ ] ` \\ \x00 \u202e ſ . * % ? $1"
+    "INTO VALUES SELECT WITH IF EXISTS CASCADE VIEW RENAME TO USING GENERATED ALWAYS IDENTITY STORED [ ] ` \\ \x00 \u202e ſ . * % ? $1 "
+    "# -- /*! */ ALGORITHM=INSTANT LOCK=NONE MODIFY CHANGE KEY PROCEDURE DEFINER ENUM('a') IF THEN ELSE LOOP IDENTITY(1,1) WITH NOCHECK "
+    "ONLINE=ON \nGO\n DELIMITER // @x @@x #t N'é' NVARCHAR(20) EXEC sp_rename SYNONYM OUTPUT inserted JOIN || XOR"
 ).split(" ")
 sql = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join))
 dialects = st.sampled_from(KNOWN)
+
+SPECIMENS = Path(__file__).parents[1] / "specimens" / "sql"
+STATEMENTS = [
+    (dialect, case["sql"])
+    for dialect in KNOWN
+    for case in json.loads((SPECIMENS / f"{dialect}.json").read_text(encoding="utf-8"))["cases"]
+]
+
+
+@st.composite
+def garbled(draw: st.DrawFn) -> tuple[str, str]:
+    """A specimen whose words have been dropped, doubled, exchanged, or mixed with those of another."""
+    dialect, text = draw(st.sampled_from(STATEMENTS))
+    words = text.split(" ")
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, len(words) - 1)))
+        other = draw(st.sampled_from(WORDS) | st.sampled_from(STATEMENTS).map(lambda s: s[1]) | st.just(""))
+        words[at : at + draw(st.integers(0, 2))] = [other] if other else []
+    return dialect, " ".join(words)
 
 
 @settings(max_examples=400, deadline=None)
@@ -35,7 +59,19 @@ def test_classify(text: str, phase: Phase, dialect: str) -> None:
     assert tokens
     assert found.title
     outside = [t for t in tokens if t.text == ";"]
-    assert not outside or "TRIGGER" in [t.word for t in tokens[:3]]
+    assert not outside or {"TRIGGER", "FUNCTION", "PROCEDURE", "PROC"} & {t.word for t in tokens[:16]}
+
+
+@settings(max_examples=600, deadline=None)
+@given(garbled(), st.sampled_from(list(Phase)))
+def test_garbled_statements(statement: tuple[str, str], phase: Phase) -> None:
+    dialect, text = statement
+    try:
+        found = classify(text, phase, dialect, "f.sql", 3)
+    except ChangeoverError as error:
+        assert error.where
+        return
+    assert found.title
 
 
 @settings(max_examples=200, deadline=None)

@@ -17,7 +17,7 @@ class Style(StrEnum):
     """The parameter style of a database driver (PEP 249)."""
 
     NAMED = "named"  # :lo, as sqlite3 takes it
-    PYFORMAT = "pyformat"  # %(lo)s, as psycopg takes it; every other % is doubled
+    PYFORMAT = "pyformat"  # %(lo)s, as psycopg, PyMySQL and pytds take it; every other % is doubled
 
 
 def bind(sql: str, style: Style, dialect: str) -> str:
@@ -47,7 +47,7 @@ def _between(text: str, double_percent: bool) -> str:
 
 
 def _markers(tokens: list[Token]) -> list[tuple[int, int, str]]:
-    """(start, end, name) of each marker: one token in SQLite, a colon and a word in PostgreSQL."""
+    """(start, end, name) of each marker: a colon and a word in PostgreSQL, one token elsewhere."""
     found = []
     for i, token in enumerate(tokens):
         if token.kind is Kind.PARAMETER and token.text.startswith(":"):

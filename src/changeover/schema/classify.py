@@ -11,17 +11,22 @@ from dataclasses import dataclass, fields, replace
 
 from changeover.core.model import BackfillStatement, Lock, Phase, Probe, Statement, Verdict
 from changeover.schema.dialects import Dialect, dialect_of
-from changeover.schema.effects import Effect, Name, Update
+from changeover.schema.effects import Delete, Effect, Insert, Name, Update
 from changeover.schema.grammar.reader import Reader
 from changeover.schema.problems import Defect, Problem, ProblemError, refusal
 from changeover.schema.rules import backfill, contract, expand
 from changeover.schema.rules.ruling import Allowed, Made, Refused
 from changeover.schema.split import Piece, split
-from changeover.schema.tokens import tokenize
+from changeover.schema.tokens import lower, tokenize
 from changeover.schema.words import probe, title
 
 DEFAULT_KEY = "id"
 OWN_TABLES = ("changeover_claim", "changeover_applied", "changeover_state")
+_ROWS = (Insert, Delete)  # in a transaction with their marker on every engine
+_LEDGER_ONLY = (
+    "the catalogue does not show whether it was done, so after a kill only the ledger can tell; it is then done once more, "
+    "which changes nothing"
+)
 _HEAVIEST = (Lock.NONE, Lock.BRIEF, Lock.SCAN, Lock.REWRITE)
 
 
@@ -74,7 +79,7 @@ def judge_piece(piece: Piece, phase: Phase, dialect: Dialect, made: Made) -> Cla
 def _effects(piece: Piece, dialect: Dialect) -> tuple[Effect, ...]:
     effects = dialect.parse(Reader(piece.source, piece.tokens, dialect.lexicon))
     for name in (n for e in effects for n in _objects(e)):
-        own = name.key[-1] in OWN_TABLES
+        own = lower(name.last) in OWN_TABLES
         if own or dialect.is_system(name.parts):
             whose = "changeover's own record of what has been applied" if own else f"{dialect.name}'s own"
             raise ProblemError(
@@ -109,12 +114,17 @@ def _statement(piece: Piece, phase: Phase, known: _Known) -> Statement:
     if piece.directives:
         raise _unreadable("the directive key=… belongs to a backfill", "take it out")
     judge = contract.judge if phase is Phase.CONTRACT else expand.judge
-    rulings = [judge(effect, known.made, known.dialect) for effect in known.effects]
+    special = known.dialect.special
+    rulings = [special(e, known.made, phase) or judge(e, known.made, known.dialect) for e in known.effects]
     refused = [r for r in rulings if isinstance(r, Refused)]
     if refused:
         raise ProblemError(_merged(refused))
     allowed = [r for r in rulings if isinstance(r, Allowed)]
     warned = any(a.verdict is Verdict.WARN for a in allowed)
+    found = _probe(known.effects, known.dialect)
+    reasons = [a.reason for a in allowed if a.reason]
+    if found is None and not known.dialect.transactional and not all(isinstance(e, _ROWS) for e in known.effects):
+        reasons.append(_LEDGER_ONLY)
     return Statement(
         piece.sql,
         "",
@@ -123,9 +133,9 @@ def _statement(piece: Piece, phase: Phase, known: _Known) -> Statement:
         ", ".join(title(e) for e in known.effects),
         lock=max((a.lock for a in allowed), key=_HEAVIEST.index),
         alone=any(a.alone for a in allowed),
-        probe=_probe(known.effects, known.dialect),
+        probe=found,
         verdict=Verdict.WARN if warned else Verdict.OK,
-        reason="; ".join(dict.fromkeys(a.reason for a in allowed if a.reason)),
+        reason="; ".join(dict.fromkeys(reasons)),
     )
 
 
@@ -139,8 +149,18 @@ def _merged(refused: Sequence[Refused]) -> Problem:
 
 
 def _probe(effects: Sequence[Effect], dialect: Dialect) -> Probe | None:
-    """One effect, one probe. Of several effects one may be there from before (IF NOT EXISTS): then only the marker tells."""
-    return probe(effects[0], dialect) if len(effects) == 1 else None
+    """One effect, one probe. Of several effects one may be there from before (IF NOT EXISTS): then only the marker tells.
+
+    Where the marker is no part of the statement's transaction, the first effect that the catalogue can show speaks for all:
+    the statement is atomic, and would have failed if one of them had been there before.
+    """
+    if len(effects) == 1:
+        return probe(effects[0], dialect)
+    if dialect.transactional or any(
+        getattr(e, "if_not_exists", False) or getattr(e, "if_exists", False) for e in effects
+    ):
+        return None
+    return next((p for p in (probe(e, dialect) for e in effects) if p is not None), None)
 
 
 # backfill ----------------------------------------------------------------------------------------------------
@@ -153,7 +173,8 @@ def _backfill(piece: Piece, effects: Sequence[Effect], made: Made, dialect: Dial
     if refused is not None:
         raise ProblemError(Problem(refused.defect, refused.reason, refused.rewrite))
     assert isinstance(effect, Update)
-    if effect.table.key in made.filled:
+    table = tuple(lower(part) for part in effect.table.key)
+    if table in made.filled:
         raise _unreadable(
             f"a second backfill of {effect.table}: its checkpoint would be that of the first",
             f"write one UPDATE {effect.table.sql} that sets all new columns",
@@ -162,7 +183,7 @@ def _backfill(piece: Piece, effects: Sequence[Effect], made: Made, dialect: Dial
     sql = f"{effect.head} WHERE ({effect.where}) AND {column} > :lo AND {column} <= :hi"
     columns = ", ".join(f"{effect.table}.{c}" for c in effect.sets)
     statement = BackfillStatement(sql, "", piece.line, effect.table.sql, key.sql, f"~ backfill {columns}")
-    return Classified(statement, replace(made, filled=made.filled | {effect.table.key}))
+    return Classified(statement, replace(made, filled=made.filled | {table}))
 
 
 def _key(piece: Piece, dialect: Dialect) -> Name:

@@ -55,13 +55,25 @@ class Generated(StrEnum):
     VIRTUAL = "virtual"
 
 
+class Demand(StrEnum):
+    """What the author demands of the server, which then refuses instead of blocking (MySQL, SQL Server)."""
+
+    NOTHING = "nothing"
+    INSTANT = "instant"  # ALGORITHM=INSTANT: the catalogue only
+    ONLINE = "online"  # LOCK=NONE or ONLINE = ON: readers and writers go on while it works
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A foreign key's other side. `blocks_delete`: no ON DELETE action, so a parent with children cannot be deleted."""
+    """A foreign key's other side. `blocks_delete`: no ON DELETE action, so a parent with children cannot be deleted.
+
+    `written`: the columns that the key itself may change (ON UPDATE CASCADE, ON DELETE SET NULL, …), where the dialect asks.
+    """
 
     table: Name
     blocks_delete: bool
     sql: str  # the clause as written
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,10 @@ class Column:
     primary: bool = False
     check: str = ""  # the expression
     reference: Reference | None = None
+    expression: str = ""  # of a generated column, where the dialect keeps it
+    nullable: bool = False  # NULL is written out
+    later_only: bool = False  # the DEFAULT is for new rows; those that are there stay NULL (SQL Server)
+    named_default: bool = True  # the DEFAULT can be dropped by name (SQL Server)
 
 
 class Rule(StrEnum):
@@ -112,9 +128,13 @@ class CreateTableAs:
 
 @dataclass(frozen=True, slots=True)
 class AddColumn:
+    """`moves`: FIRST or AFTER, so that columns behind it get another position."""
+
     table: Name
     column: Column
     if_not_exists: bool = False
+    demand: Demand = Demand.NOTHING
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +142,7 @@ class DropColumn:
     table: Name
     column: Name
     cascade: bool = False
+    if_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +171,28 @@ class ChangeType:
 
 
 @dataclass(frozen=True, slots=True)
+class Redefine:
+    """The whole definition of a column is stated anew (MODIFY of MySQL, ALTER COLUMN of SQL Server): what it leaves out is lost.
+
+    `sql`: the definition as written, without the name. `moves`: FIRST or AFTER.
+    """
+
+    table: Name
+    column: Column
+    sql: str
+    demand: Demand = Demand.NOTHING
+    moves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SetDefault:
+    """`name`: that of the constraint (SQL Server)."""
+
     table: Name
     column: Name
     sql: str
     calls: tuple[str, ...] = ()
+    name: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +245,7 @@ class AddConstraint:
     index: Name | None = None
     reference: Reference | None = None
     not_null_of: str = ""
+    demand: Demand = Demand.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +263,10 @@ class DropConstraint:
 
 @dataclass(frozen=True, slots=True)
 class CreateIndex:
-    """`rest` is everything from ON; `plain`: it indexes columns, not expressions that may fail on somebody's row."""
+    """`rest` is everything from ON; `plain`: it indexes columns, not expressions that may fail on somebody's row.
+
+    `kind`: what is special about it (fulltext, clustered, …). `concurrently`: demanded to be online.
+    """
 
     name: Name | None
     table: Name
@@ -233,11 +275,13 @@ class CreateIndex:
     concurrently: bool = False
     plain: bool = True
     if_not_exists: bool = False
+    kind: str = ""
+    constraint: bool = False  # SQL Server: it is made as a constraint
 
 
 @dataclass(frozen=True, slots=True)
 class CreateTrigger:
-    """`words`: every word of its body (SQLite). `update_of`: it does not fire on every UPDATE."""
+    """`words`: every word of its body. `update_of`: it does not fire on every UPDATE. `events`: INSERT, UPDATE, …"""
 
     name: Name
     table: Name
@@ -247,6 +291,7 @@ class CreateTrigger:
     update_of: bool = False
     function: Name | None = None
     words: frozenset[str] = frozenset()
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +299,7 @@ class DropTrigger:
     name: Name
     table: Name | None
     cascade: bool = False
+    if_exists: bool = False
 
 
 # other objects ---------------------------------------------------------------------------------------------
@@ -261,7 +307,7 @@ class DropTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new object that touches no existing one: kind is sequence, schema, type, extension or domain."""
+    """A new object that touches no existing one: kind is sequence, schema, type, extension, domain or synonym."""
 
     kind: str
     name: Name
@@ -300,13 +346,17 @@ class RenameEnumValue:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """DROP of one or more objects of a kind: table, view, index, sequence, type, function, schema, …"""
+    """DROP of one or more objects of a kind: table, view, index, sequence, type, function, schema, …
+
+    `table`: that of an index, where the statement says so.
+    """
 
     kind: str
     names: tuple[Name, ...]
     if_exists: bool = False
     cascade: bool = False
     concurrently: bool = False
+    table: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +419,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """VACUUM FULL, CLUSTER, REINDEX: locks a table for as long as it takes to write it again."""
+    """VACUUM FULL, CLUSTER, REINDEX, OPTIMIZE: locks a table for as long as it takes to write it again."""
 
     verb: str
 
@@ -382,6 +432,7 @@ Effect = (
     | RenameColumn
     | RenameObject
     | ChangeType
+    | Redefine
     | SetDefault
     | DropDefault
     | SetNotNull

@@ -49,7 +49,7 @@ class ProblemError(Exception):
 
 
 _SECRET = re.compile(r"\b(password|identified|secret|token)\b", re.IGNORECASE)
-_TEXTS = re.compile(r"'(?:[^']|'')*'?|\$([A-Za-z_]*)\$.*", re.DOTALL)
+_TEXTS = re.compile(r"""'(?:[^']|'')*'?|"(?:[^"]|"")*"?|\$([A-Za-z_]*)\$.*""", re.DOTALL)
 
 
 def excerpt(text: str) -> str:

@@ -1,7 +1,7 @@
 """The text of a change file -> its statements, each with its line.
 
-A statement ends at a semicolon outside quotes, comments and parentheses; a trigger of SQLite at `; END;`. Comments of the
-form `-- changeover: key=order_id` before a statement are directives for it; an unknown one is refused, not ignored.
+A statement ends at a semicolon outside quotes, comments and parentheses, and outside the body of a trigger or routine as
+its dialect knows it. Comments of the form `-- changeover: key=order_id` before a statement are directives for it; an unknown one is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -51,23 +51,17 @@ def split(text: str, dialect: Dialect) -> list[Piece]:
 
 def _ends(tokens: Sequence[Token], dialect: Dialect) -> list[int]:
     ends: list[int] = []
-    depth, begin = 0, 0
-    for i, token in enumerate(tokens):
-        if token.kind is not Kind.MARK:
-            continue
-        if token.text in "()":
+    depth, begin, at = 0, 0, 0
+    while at < len(tokens):
+        token = tokens[at]
+        if token.kind is Kind.MARK and token.text in "()":
             depth = max(0, depth + (1 if token.text == "(" else -1))
-        elif token.text == ";" and depth == 0 and not _inside(tokens, begin, i, dialect):
-            ends.append(i)
-            begin = i + 1
+        elif token.kind is Kind.MARK and token.text == ";" and depth == 0:
+            at = dialect.end_of(tokens, begin, at)
+            ends += [at] if at < len(tokens) else []
+            begin = at + 1
+        at += 1
     return ends
-
-
-def _inside(tokens: Sequence[Token], begin: int, at: int, dialect: Dialect) -> bool:
-    if not dialect.has_body(tokens[begin : begin + 3]):
-        return False
-    closed = at - begin >= 2 and tokens[at - 1].word == "END" and tokens[at - 2].text == ";"
-    return not closed
 
 
 def _directives(comments: Sequence[Comment], text: str) -> dict[str, str]:

@@ -27,20 +27,58 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lexicon:
-    """The lexical rules of an engine. `longest` is the longest name in UTF-8 bytes; 0: no limit.
+class ClientCommand:
+    """A line that only the engine's own client understands: `line` matches from its first word on."""
 
-    `folds`: unquoted names are turned into lower case in the catalogue (otherwise names keep their case and are compared
-    without it).
+    name: str
+    line: re.Pattern[str]
+    client: str
+    rewrite: str
+
+
+class Case(StrEnum):
+    """How names that are not quoted are compared."""
+
+    FOLDS = "folds"  # turned into lower case in the catalogue; quoted ones are kept
+    IGNORED = "ignored"  # kept, and compared without their case
+    TABLES = "tables"  # columns without their case; whether tables too is a setting of the server
+    COLLATION = "collation"  # as the collation of the database says
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The lexical rules of an engine. `longest` is the longest name in UTF-8 bytes that the server would cut; 0: none.
+
+    `names` are the marks that open a quoted name, `texts` those that open a text.
     """
 
     dialect: str
-    dollar_quotes: bool
-    nested_comments: bool
-    escape_strings: bool  # E'\n', and U&'…' exists
-    brackets: bool  # [name] and `name` are quoted names
-    longest: int
-    folds: bool
+    case: Case
+    names: str
+    texts: str = "'"
+    dollar_quotes: bool = False
+    nested_comments: bool = False
+    escape_strings: bool = False  # E'\n', and U&'…' exists
+    backslashes: bool = False  # \n in every text, unless a setting of the server says no
+    hash_comments: bool = False  # from # to the end of the line
+    run_comments: bool = False  # the server runs what stands in /*! … */
+    spaced_dashes: bool = False  # -- begins a comment only before a space
+    doubled_brackets: bool = False  # [a]]b]
+    longest: int = 0
+    client: ClientCommand | None = None
+    begins: frozenset[str] = frozenset()  # words that begin a statement though no semicolon ends the one before
+
+    @property
+    def folds(self) -> bool:
+        return self.case is Case.FOLDS
+
+    def column_key(self, value: str) -> str:
+        """A column's name as it is compared. Where two columns may differ in case only, nothing is taken for the same."""
+        return value if self.case in (Case.FOLDS, Case.COLLATION) else lower(value)
+
+    def object_key(self, value: str) -> str:
+        """The name of a table, view, trigger, … as it is compared."""
+        return lower(value) if self.case is Case.IGNORED else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +125,7 @@ def lower(text: str) -> str:
 
 
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
+_RUN = ("!", "M!", "+")  # /*! statements */, /*M! the same */, /*+ settings of the optimizer */
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -146,8 +185,9 @@ class _Scanner:
         if found := _SPACE.match(text, at):
             self._skip(found.end())
         elif text.startswith("--", at):
-            end = text.find("\n", at)
-            self._comment(2, len(text) if end < 0 else end, 0)
+            self._dashes()
+        elif text[at] == "#" and self.lexicon.hash_comments:
+            self._line_comment(1)
         elif text.startswith("/*", at):
             self._block_comment()
         elif not self._quoted():
@@ -159,11 +199,26 @@ class _Scanner:
         self.line += self.text.count("\n", self.at, end)
         self.at = end
 
+    def _dashes(self) -> None:
+        following = self.text[self.at + 2 : self.at + 3]
+        if self.lexicon.spaced_dashes and following and not following.isspace():
+            raise self._problem("-- without a space behind it is no comment to this server", "write a space behind --")
+        self._line_comment(2)
+
+    def _line_comment(self, opening: int) -> None:
+        end = self.text.find("\n", self.at)
+        self._comment(opening, len(self.text) if end < 0 else end, 0)
+
     def _comment(self, opening: int, end: int, closing: int) -> None:
         self.comments.append(Comment(self.text[self.at + opening : end - closing], self.line, end))
         self._skip(end)
 
     def _block_comment(self) -> None:
+        if self.lexicon.run_comments and self.text.startswith(_RUN, self.at + 2):
+            raise self._problem(
+                "this looks like a comment, but the server acts on what stands in it",
+                "write what it does as a statement",
+            )
         depth = 1
         for found in _COMMENT_MARK.finditer(self.text, self.at + 2):
             if found.group() == "*/":
@@ -181,7 +236,7 @@ class _Scanner:
         text, at, lexicon = self.text, self.at, self.lexicon
         c = text[at]
         following = text[at + 1 : at + 2]
-        if c == "'":
+        if c in lexicon.texts:
             self._string(at, escapes=False)
         elif following == "'" and c in "xXbBnN":
             self._string(at + 1, escapes=False)
@@ -189,12 +244,8 @@ class _Scanner:
             self._string(at + 1, escapes=True)
         elif c in "uU" and text[at + 1 : at + 3] in ("&'", '&"') and lexicon.escape_strings:
             raise self._problem("U& escapes hide what a name or a text is", "write the characters themselves")
-        elif c == '"':
-            self._name('"', '"')
-        elif c == "`" and lexicon.brackets:
-            self._name("`", "`")
-        elif c == "[" and lexicon.brackets:
-            self._name("[", "]")
+        elif c in lexicon.names:
+            self._name(c, "]" if c == "[" else c)
         elif c == "$" and lexicon.dollar_quotes and (found := _TAG.match(text, at)):
             self._dollar(found.group())
         else:
@@ -202,12 +253,17 @@ class _Scanner:
         return True
 
     def _string(self, quote: int, *, escapes: bool) -> None:
-        at = quote + 1
+        at, mark = quote + 1, self.text[quote]
         while True:
-            end = self.text.find("'", at)
+            end = self.text.find(mark, at)
             if end < 0:
-                raise self._problem("the text in quotes that begins here is never closed", "close it with '")
+                raise self._problem("the text in quotes that begins here is never closed", f"close it with {mark}")
             slashes = self._backslashes_before(end, quote)
+            if self.lexicon.backslashes and slashes % 2:
+                raise self._problem(
+                    "a backslash stands before a quote: whether the text ends there depends on a setting of the server",
+                    f"write the quote twice: {mark * 2}",
+                )
             if slashes and not escapes and self.lexicon.escape_strings:
                 raise self._problem(
                     "a backslash stands before a quote: whether the text ends there depends on a setting of the server",
@@ -215,11 +271,11 @@ class _Scanner:
                 )
             if escapes and slashes % 2:
                 at = end + 1
-            elif self.text.startswith("''", end):
+            elif self.text.startswith(mark * 2, end):
                 at = end + 2
             else:
                 break
-        self._add(Kind.STRING, end + 1, self.text[quote + 1 : end].replace("''", "'"))
+        self._add(Kind.STRING, end + 1, self.text[quote + 1 : end].replace(mark * 2, mark))
 
     def _backslashes_before(self, end: int, quote: int) -> int:
         first = end
@@ -229,15 +285,17 @@ class _Scanner:
 
     def _name(self, opening: str, closing: str) -> None:
         at = self.at + len(opening)
+        doubled = closing != "]" or self.lexicon.doubled_brackets
         while True:
             end = self.text.find(closing, at)
             if end < 0:
                 raise self._problem("the quoted name that begins here is never closed", f"close it with {closing}")
-            if closing != "]" and self.text.startswith(closing * 2, end):
+            if doubled and self.text.startswith(closing * 2, end):
                 at = end + 2
             else:
                 break
-        value = self.text[self.at + 1 : end].replace(closing * 2, closing)
+        value = self.text[self.at + 1 : end]
+        value = value.replace(closing * 2, closing) if doubled else value
         if not value or "\n" in value:
             raise self._problem("a quoted name is empty or goes over a line end")
         self._add(Kind.QUOTED, end + 1, self._fitting(value))
@@ -264,13 +322,15 @@ class _Scanner:
             self._add(Kind.PARAMETER, found.end())
         elif c == "\\":
             raise self._problem(
-                "a backslash outside quotes is a command of psql, which changeover does not run", "write plain SQL"
+                "a backslash outside quotes is a command of the server's client, which changeover does not run",
+                "write plain SQL",
             )
         else:
             self._add(Kind.MARK, at + 1)
 
     def _word(self, end: int) -> None:
         word = self.text[self.at : end]
+        self._check_client()
         odd = next((c for c in word if not c.isascii() and unicodedata.category(c)[0] in "ZC"), "")
         if odd:
             raise self._problem(
@@ -278,6 +338,16 @@ class _Scanner:
                 "replace it; names may have letters and digits of any script",
             )
         self._add(Kind.WORD, end, lower(self._fitting(word)) if self.lexicon.folds else word)
+
+    def _check_client(self) -> None:
+        command = self.lexicon.client
+        if command is None or not command.line.match(self.text, self.at):
+            return
+        line = self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at]
+        if not line.strip():
+            raise self._problem(
+                f"{command.name} is a command of {command.client}, which changeover does not run", command.rewrite
+            )
 
     def _number(self) -> None:
         found = _NUMBER.match(self.text, self.at)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from changeover.core.model import Probe
 from changeover.schema.dialects import Dialect
 from changeover.schema.effects import (
@@ -32,6 +30,7 @@ from changeover.schema.effects import (
     MoveTable,
     Name,
     Rebuild,
+    Redefine,
     RenameColumn,
     RenameEnumValue,
     RenameObject,
@@ -43,9 +42,6 @@ from changeover.schema.effects import (
     Update,
     ValidateConstraint,
 )
-from changeover.schema.grammar.columns import catalogue_type, sqlite_catalogue_type
-
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 def title(effect: Effect) -> str:
@@ -63,6 +59,8 @@ def _title(effect: Effect) -> str:  # one line per effect: a table
             return f"~ column {effect.table}.{effect.old} becomes {effect.new}"
         case ChangeType():
             return f"~ type {effect.table}.{effect.column} {effect.type.sql}"
+        case Redefine():
+            return f"~ column {effect.table}.{effect.column.name} {_short(effect.sql)}"
         case SetDefault():
             return f"~ default {effect.table}.{effect.column} {_short(effect.sql)}"
         case DropDefault():
@@ -146,18 +144,22 @@ def probe(effect: Effect, dialect: Dialect) -> Probe | None:
     """How the catalogue shows that the effect is there.
 
     None where it cannot tell the effect from what was there before: OR REPLACE, a changed default, a function (it may have
-    a namesake with other arguments). Such a statement is known to be done by its marker alone, which is written in the same
-    transaction.
+    a namesake with other arguments, where the engine allows that; elsewhere `definition` says whether it is a function or a
+    procedure). Such a statement is known to be done by its marker alone, which is written in the same transaction where the
+    engine can. A trigger without `table` is looked up by its name, perhaps with its schema.
     """
     match effect:
         case AddColumn():
-            kind = (catalogue_type if dialect.name == "postgresql" else sqlite_catalogue_type)(effect.column.type)
+            kind = dialect.type_in_catalogue(effect.column.type)
             return Probe("column", effect.column.name.last, spelled(effect.table, dialect), definition=kind)
         case DropColumn():
             return Probe("column", effect.column.last, spelled(effect.table, dialect), present=False)
         case SetNotNull() | DropNotNull():
             there = isinstance(effect, SetNotNull)
             return Probe("not_null", effect.column.last, spelled(effect.table, dialect), present=there)
+        case SetDefault(name=Name()):
+            assert effect.name is not None
+            return Probe("constraint", effect.name.last, spelled(effect.table, dialect))
         case DropDefault():
             return Probe("default", effect.column.last, spelled(effect.table, dialect), present=False)
         case CreateTable() | CreateTableAs():
@@ -175,28 +177,40 @@ def probe(effect: Effect, dialect: Dialect) -> Probe | None:
         case CreateTrigger(replace=False):
             return Probe("trigger", effect.name.last, spelled(effect.table, dialect))
         case DropTrigger():
+            if effect.table is None and len(effect.name.parts) > 1:  # it lies in a schema, not on a table
+                return Probe("trigger", spelled(effect.name, dialect), present=False)
             table = spelled(effect.table, dialect) if effect.table else ""
             return Probe("trigger", effect.name.last, table, present=False)
         case CreateView(replace=False):
             return Probe("view", spelled(effect.name, dialect))
         case Create(kind="type" | "schema" | "sequence"):
             return Probe(effect.kind, spelled(effect.name, dialect))
+        case Drop(kind="index", table=Name()):
+            assert effect.table is not None
+            return Probe("index", effect.names[0].last, spelled(effect.table, dialect), present=False)
         case Drop(kind="table" | "view" | "index" | "sequence" | "type" | "schema") if len(effect.names) == 1:
             return Probe(effect.kind, spelled(effect.names[0], dialect), present=False)
+        case RenameObject(kind="index", table=Name()):
+            assert effect.table is not None
+            return Probe("index", effect.new.last, spelled(effect.table, dialect))
+        case CreateFunction(replace=False) if dialect.one_routine_per_name:
+            return Probe("function", spelled(effect.name, dialect), definition=effect.kind)
+        case Drop(kind="function" | "procedure") if dialect.one_routine_per_name and len(effect.names) == 1:
+            return Probe("function", spelled(effect.names[0], dialect), present=False, definition=effect.kind)
         case _:
             return None
 
 
 def spelled(name: Name, dialect: Dialect) -> str:
-    """A relation as the engine's own lookup reads it (`to_regclass`); SQLite: the plain name."""
-    if dialect.name == "sqlite":
-        return name.last
-    return ".".join(part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in name.parts)
+    """A relation as the engine's own lookup reads it (`to_regclass`, `OBJECT_ID`); SQLite: the plain name."""
+    return dialect.spell(name)
 
 
 def _beside(index: Name, table: Name, dialect: Dialect) -> str:
-    """An index lies in the schema of its table, and CREATE INDEX does not say so."""
-    if dialect.name == "sqlite" or len(table.parts) == 1:
+    """An index lies in its table or in the schema of its table, and CREATE INDEX does not say so."""
+    if dialect.index_of_table:
+        return index.last
+    if len(table.parts) == 1:
         return spelled(index, dialect)
     parts = (*table.parts[:-1], index.last)
     return spelled(Name(parts, parts, ""), dialect)

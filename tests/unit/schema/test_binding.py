@@ -9,6 +9,7 @@ import pytest
 from changeover.core.model import BackfillStatement, Phase
 from changeover.schema.binding import Style, bind, fill
 from changeover.schema.classify import classify
+from changeover.schema.dialects import KNOWN
 
 TRICKY = "UPDATE t SET a = '12:30:lo :lo %s'::text /* :hi */ || 5 % 3 WHERE a IS NULL"
 
@@ -26,7 +27,40 @@ def test_pyformat() -> None:
     )
 
 
-@pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])
+@pytest.mark.parametrize(
+    ("dialect", "sql", "expected"),
+    [
+        (
+            "mysql",
+            "UPDATE `a%b` SET c = ':lo 5% \\\\' WHERE c IS NULL # :hi\n AND d <> \":hi\"",
+            (
+                "UPDATE `a%%b` SET c = ':lo 5%% \\\\' WHERE (c IS NULL # :hi\n AND d <> \":hi\") "
+                "AND `a%%b`.id > %(lo)s AND `a%%b`.id <= %(hi)s"
+            ),
+        ),
+        (
+            "mysql",
+            "UPDATE users u JOIN cities c ON c.id = u.city_id SET u.city = c.name WHERE u.city IS NULL",
+            (
+                "UPDATE users u JOIN cities c ON c.id = u.city_id SET u.city = c.name WHERE (u.city IS NULL) "
+                "AND u.id > %(lo)s AND u.id <= %(hi)s"
+            ),
+        ),
+        (
+            "sqlserver",
+            "UPDATE u SET c = N':lo' /* /* :hi */ */ FROM dbo.[a:lo] AS u WHERE u.c IS NULL AND d LIKE N'5%'",
+            (
+                "UPDATE u SET c = N':lo' /* /* :hi */ */ FROM dbo.[a:lo] AS u WHERE (u.c IS NULL AND d LIKE N'5%%') "
+                "AND u.id > %(lo)s AND u.id <= %(hi)s"
+            ),
+        ),
+    ],
+)
+def test_pyformat_elsewhere(dialect: str, sql: str, expected: str) -> None:
+    assert bind(backfill(dialect, sql), Style.PYFORMAT, dialect) == expected
+
+
+@pytest.mark.parametrize("dialect", KNOWN)
 def test_fill(dialect: str) -> None:
     sql = backfill(dialect, "UPDATE t SET a = ':lo' WHERE a IS NULL")
     assert (

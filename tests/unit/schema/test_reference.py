@@ -10,9 +10,16 @@ import pytest
 from changeover.core.errors import ChangeoverError
 from changeover.core.model import Phase, Statement
 from changeover.schema.classify import classify
+from changeover.schema.dialects import KNOWN
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "sql.md"
 ROW = re.compile(r"\| `([^`]+)` \| (\w+) \| (\w+) \| ([\w, –]+) \|")
+HEADS = {
+    "## PostgreSQL": "postgresql",
+    "## SQLite": "sqlite",
+    "## MariaDB and MySQL": "mysql",
+    "## SQL Server": "sqlserver",
+}
 WORDS = {"CO-0104": "refused", "CO-0103": "unknown", "OK": "allowed", "WARN": "acknowledge"}
 
 
@@ -21,7 +28,7 @@ def rows() -> list[tuple[str, str, str, str, str]]:
     dialect = ""
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
-            dialect = {"## PostgreSQL": "postgresql", "## SQLite": "sqlite"}.get(line, "")
+            dialect = HEADS.get(line, "")
         elif dialect and (row := ROW.match(line)):
             found.append((dialect, *row.groups()))
     return found
@@ -37,8 +44,8 @@ def word(sql: str, phase: Phase, dialect: str) -> tuple[str, str]:
 
 
 def test_there_are_rows() -> None:
-    assert {r[0] for r in rows()} == {"postgresql", "sqlite"}
-    assert len(rows()) > 70
+    assert {r[0] for r in rows()} == set(KNOWN)
+    assert len(rows()) > 160
 
 
 @pytest.mark.parametrize(("dialect", "sql", "expand", "contract", "lock"), rows())

@@ -12,6 +12,7 @@ from changeover.core.errors import ChangeoverError
 from changeover.core.model import BackfillStatement, Phase, Version
 from changeover.schema.changes import read_changes
 from changeover.schema.classify import classify
+from changeover.schema.dialects import KNOWN
 
 SPECIMENS = Path(__file__).parents[2] / "specimens" / "sql"
 CODES = {"CO-0104": "BROKEN", "CO-0103": "UNKNOWN", "CO-0101": "UNREADABLE"}
@@ -20,7 +21,7 @@ CODES = {"CO-0104": "BROKEN", "CO-0103": "UNKNOWN", "CO-0101": "UNREADABLE"}
 def cases() -> list[Any]:
     return [
         pytest.param(dialect, case, id=f"{dialect}-{case['id']}")
-        for dialect in ("postgresql", "sqlite")
+        for dialect in KNOWN
         for case in json.loads((SPECIMENS / f"{dialect}.json").read_text(encoding="utf-8"))["cases"]
     ]
 

@@ -57,6 +57,77 @@ def test_sqlite(text: str, expected: list[tuple[int, str]]) -> None:
         assert sqlite3.complete_statement(sql + ";")
 
 
+BODY = "BEGIN DECLARE x int; IF x THEN BEGIN SET x = CASE x WHEN 1 THEN 2 END; END; END IF; SET NEW.end = 1; END"
+
+
+@pytest.mark.parametrize(
+    "head", ["TRIGGER t BEFORE UPDATE ON a FOR EACH ROW", "PROCEDURE p()", "FUNCTION f() RETURNS int"]
+)
+@pytest.mark.parametrize("before", ["", "OR REPLACE ", "DEFINER = `a`@'%' ", "OR REPLACE DEFINER=CURRENT_USER() "])
+def test_mysql_bodies(head: str, before: str) -> None:
+    sql = f"CREATE {before}{head} {BODY}"
+    assert pieces(f"{sql};\nDROP TABLE a;", "mysql") == [(1, sql), (2, "DROP TABLE a")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a # ;\n; b", [(1, "a"), (2, "b")]),
+        ("a -- ;\n; b", [(1, "a"), (2, "b")]),
+        ("a /* ; /* ; */ b; c", [(1, "a /* ; /* ; */ b"), (1, "c")]),
+        ("a `;` \";\" 'x'';'; b", [(1, "a `;` \";\" 'x'';'"), (1, "b")]),
+        ("a '\\\\'; b", [(1, "a '\\\\'"), (1, "b")]),  # two backslashes: the text ends
+        ("a '\\n'; b", [(1, "a '\\n'"), (1, "b")]),
+        ("CREATE TABLE t (begin int, trigger_at int); b", [(1, "CREATE TABLE t (begin int, trigger_at int)"), (1, "b")]),
+        ("CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW SET NEW.a = 1; b",
+         [(1, "CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW SET NEW.a = 1"), (1, "b")]),
+        ("CREATE TABLE t (\n  delimiter varchar(3),\n delimiter2 int)",
+         [(1, "CREATE TABLE t (\n  delimiter varchar(3),\n delimiter2 int)")]),
+    ],
+)  # fmt: skip
+def test_mysql(text: str, expected: list[tuple[int, str]]) -> None:
+    assert pieces(text, "mysql") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'", '"', "`", "/*", "/*! x */", "/*M! x */", "/*+ x */", "--x", "'\\'", '"\\"', "``", "delimiter //", "  DELIMITER $$ ", "DELIMITER ;;"],
+)  # fmt: skip
+def test_mysql_unreadable(text: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        pieces("ok;\n" + text, "mysql")
+    assert caught.value.problem.line == 2
+
+
+PROC = (
+    "PROCEDURE p @a int = 5 AS BEGIN BEGIN TRY SET @a = CASE @a WHEN 1 THEN 2 END; END TRY "
+    "BEGIN CATCH BEGIN TRAN; COMMIT; END CATCH; END"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"CREATE {PROC}; b", [(1, f"CREATE {PROC}"), (1, "b")]),
+        (f"CREATE OR ALTER {PROC}; b", [(1, f"CREATE OR ALTER {PROC}"), (1, "b")]),
+        (f"ALTER {PROC}; b", [(1, f"ALTER {PROC}"), (1, "b")]),
+        ("a /* ; /* ; */ ; */ b;", [(1, "a /* ; /* ; */ ; */ b")]),
+        ("a [;]]] \";\" N';' ; b", [(1, "a [;]]] \";\" N';'"), (1, "b")]),
+        ("a '\\'; b", [(1, "a '\\'"), (1, "b")]),
+        ("a --;\n; go to; b go\n; c", [(1, "a"), (2, "go to"), (2, "b go"), (3, "c")]),
+    ],
+)
+def test_sqlserver(text: str, expected: list[tuple[int, str]]) -> None:
+    assert pieces(text, "sqlserver") == expected
+
+
+@pytest.mark.parametrize("text", ["'", '"', "[", "/*", "/* /* */", "[]", "GO", " go -- x", "go 3\nb", "GO\r\n;"])
+def test_sqlserver_unreadable(text: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        pieces("ok;\n" + text, "sqlserver")
+    assert caught.value.problem.line == 2
+
+
 @pytest.mark.parametrize(
     "text", ["'", '"', "/*", "/* /* */", "$$", "$a$ $b$", '""', "\\d", "a\x00", "a\u202eb", "U&'x'", "1a"]
 )

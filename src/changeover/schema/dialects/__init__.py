@@ -5,7 +5,7 @@ from __future__ import annotations
 from changeover.core.errors import ChangesUnreadable
 from changeover.schema.dialects.dialect import Dialect
 
-KNOWN = ("postgresql", "sqlite")
+KNOWN = ("postgresql", "sqlite", "mysql", "sqlserver")
 
 
 def dialect_of(name: str) -> Dialect:
@@ -19,9 +19,17 @@ def dialect_of(name: str) -> Dialect:
             from changeover.schema.dialects.sqlite import SQLITE
 
             return SQLITE
+        case "mysql":
+            from changeover.schema.dialects.mysql import MYSQL
+
+            return MYSQL
+        case "sqlserver":
+            from changeover.schema.dialects.sqlserver import SQLSERVER
+
+            return SQLSERVER
         case _:
             raise ChangesUnreadable(
-                f"changeover does not read the SQL of {name!r}", next=(f"it reads {' and '.join(KNOWN)}",)
+                f"changeover does not read the SQL of {name!r}", next=(f"it reads {', '.join(KNOWN)}",)
             )
 
 

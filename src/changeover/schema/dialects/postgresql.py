@@ -8,11 +8,14 @@ every token of a statement is understood by name, or is in an expression that th
 
 from __future__ import annotations
 
+import re
+
 from changeover.core.model import Lock
 from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.dialects.postgresql_alter import alter
 from changeover.schema.dialects.postgresql_create import create
 from changeover.schema.dialects.refusals import refuse_by_name
+from changeover.schema.dialects.spelling import spelling
 from changeover.schema.effects import (
     Comment,
     Drop,
@@ -25,12 +28,13 @@ from changeover.schema.effects import (
     Truncate,
 )
 from changeover.schema.grammar import functions
+from changeover.schema.grammar.columns import catalogue_type
 from changeover.schema.grammar.reader import Reader
 from changeover.schema.grammar.rows import delete, insert, update
-from changeover.schema.tokens import Lexicon
+from changeover.schema.tokens import Case, Lexicon
 
 LEXICON = Lexicon(
-    "postgresql", dollar_quotes=True, nested_comments=True, escape_strings=True, brackets=False, longest=63, folds=True
+    "postgresql", Case.FOLDS, '"', dollar_quotes=True, nested_comments=True, escape_strings=True, longest=63
 )
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast", "pg_temp")
 _DROPS = (
@@ -144,7 +148,6 @@ POSTGRESQL = Dialect(
     "postgresql",
     LEXICON,
     parse,
-    has_body=lambda _: False,
     builds_online=True,
     validates_later=True,
     adds_stable_default=True,
@@ -152,4 +155,6 @@ POSTGRESQL = Dialect(
     drop_column=Lock.BRIEF,
     functions=functions.POSTGRESQL,
     is_system=_is_system,
+    spell=spelling(re.compile(r"[a-z_][a-z0-9_$]*"), '"', '"'),
+    type_in_catalogue=catalogue_type,
 )

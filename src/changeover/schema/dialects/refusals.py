@@ -10,18 +10,46 @@ _NO_CHANGE = "it is no change of the schema, or hides one in a function that it 
 
 _REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
-        ("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "LOCK", "PREPARE"),
+        (
+            "BEGIN",
+            "START",
+            "COMMIT",
+            "END",
+            "ROLLBACK",
+            "ABORT",
+            "SAVEPOINT",
+            "RELEASE",
+            "LOCK",
+            "UNLOCK",
+            "PREPARE",
+            "XA",
+            "SAVE",
+        ),
         (_RUNNER, "take it out"),
     ),
     **dict.fromkeys(
-        ("SET", "RESET", "PRAGMA", "DISCARD", "SHOW"),
+        ("SET", "RESET", "PRAGMA", "DISCARD", "SHOW", "USE", "FLUSH", "KILL", "PURGE"),
         (
             "settings of the session belong to changeover: it sets lock and statement timeouts itself",
             "take it out; qualify names with their schema instead of setting search_path",
         ),
     ),
     **dict.fromkeys(
-        ("DO", "CALL", "EXECUTE", "MERGE", "REPLACE", "COPY", "LOAD", "IMPORT", "SECURITY", "REFRESH"),
+        (
+            "DO",
+            "CALL",
+            "EXECUTE",
+            "EXEC",
+            "MERGE",
+            "REPLACE",
+            "COPY",
+            "LOAD",
+            "IMPORT",
+            "SECURITY",
+            "REFRESH",
+            "HANDLER",
+            "BULK",
+        ),
         (_OPAQUE, "write the statements themselves"),
     ),
     **dict.fromkeys(

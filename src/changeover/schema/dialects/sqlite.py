@@ -29,16 +29,19 @@ from changeover.schema.effects import (
     RenameObject,
 )
 from changeover.schema.grammar import functions
-from changeover.schema.grammar.columns import CONSTRAINT_WORDS, column_definition, table_constraint
+from changeover.schema.grammar.columns import (
+    CONSTRAINT_WORDS,
+    column_definition,
+    sqlite_catalogue_type,
+    table_constraint,
+)
 from changeover.schema.grammar.expressions import words
 from changeover.schema.grammar.indexes import index_body
 from changeover.schema.grammar.reader import Reader
 from changeover.schema.grammar.rows import delete, insert, query, update
-from changeover.schema.tokens import Lexicon, Token, lower
+from changeover.schema.tokens import Case, Kind, Lexicon, Token, lower
 
-LEXICON = Lexicon(
-    "sqlite", dollar_quotes=False, nested_comments=False, escape_strings=False, brackets=True, longest=0, folds=False
-)
+LEXICON = Lexicon("sqlite", Case.IGNORED, '"`[')
 
 
 def parse(reader: Reader) -> tuple[Effect, ...]:
@@ -183,9 +186,21 @@ def _drop(reader: Reader) -> Effect:
     return Drop(kind.lower(), (name,), if_exists)
 
 
-def _has_body(tokens: Sequence[Token]) -> bool:
-    head = [t.word for t in tokens[:3]]
-    return head[:2] == ["CREATE", "TRIGGER"] or (head[:1] == ["CREATE"] and head[2:] == ["TRIGGER"])
+def _end_of(tokens: Sequence[Token], begin: int, first: int) -> int:
+    """A trigger ends at `; END;`."""
+    head = [t.word for t in tokens[begin : begin + 3]]
+    if head[:2] != ["CREATE", "TRIGGER"] and not (head[:1] == ["CREATE"] and head[2:] == ["TRIGGER"]):
+        return first
+    depth = 0
+    for at in range(first, len(tokens)):
+        token = tokens[at]
+        if token.kind is not Kind.MARK:
+            continue
+        if token.text in "()":
+            depth = max(0, depth + (1 if token.text == "(" else -1))
+        elif token.text == ";" and depth == 0 and tokens[at - 1].word == "END" and tokens[at - 2].text == ";":
+            return at
+    return len(tokens)
 
 
 def _is_system(parts: tuple[str, ...]) -> bool:
@@ -196,7 +211,6 @@ SQLITE = Dialect(
     "sqlite",
     LEXICON,
     parse,
-    _has_body,
     builds_online=False,
     validates_later=False,
     adds_stable_default=False,
@@ -204,4 +218,7 @@ SQLITE = Dialect(
     drop_column=Lock.REWRITE,
     functions=functions.SQLITE,
     is_system=_is_system,
+    spell=lambda name: name.last,
+    type_in_catalogue=sqlite_catalogue_type,
+    end_of=_end_of,
 )

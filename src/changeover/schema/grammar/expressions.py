@@ -169,10 +169,11 @@ def _without_cast(tokens: Sequence[Token]) -> Sequence[Token]:
 # conditions -----------------------------------------------------------------------------------------------
 
 
-def conjuncts(tokens: Sequence[Token]) -> list[Sequence[Token]] | None:
+def conjuncts(tokens: Sequence[Token], *, pipes: bool = False) -> list[Sequence[Token]] | None:
     """The parts of a condition that all must hold, or None when an OR makes them alternatives.
 
-    `a IS NULL AND (b > 1 OR c)` -> `a IS NULL`, `b > 1 OR c`: only an OR at the top makes alternatives.
+    `a IS NULL AND (b > 1 OR c)` -> `a IS NULL`, `b > 1 OR c`: only an OR at the top makes alternatives. `pipes`: `||` is an
+    OR too (MySQL, unless a setting says otherwise).
     """
     tokens = _unwrapped(tokens)
     parts: list[Sequence[Token]] = []
@@ -186,7 +187,7 @@ def conjuncts(tokens: Sequence[Token]) -> list[Sequence[Token]] | None:
             depth += 1
         elif token.word == "END":
             depth -= 1
-        elif depth == 0 and token.word == "OR":
+        elif depth == 0 and (token.word in ("OR", "XOR") or (pipes and _is_pipe(tokens, i))):
             return None
         elif depth == 0 and token.word == "BETWEEN":
             between = True
@@ -198,6 +199,11 @@ def conjuncts(tokens: Sequence[Token]) -> list[Sequence[Token]] | None:
                 begin = i + 1
     parts.append(tokens[begin:])
     return parts
+
+
+def _is_pipe(tokens: Sequence[Token], at: int) -> bool:
+    pair = tokens[at : at + 2]
+    return len(pair) == 2 and all(t.kind is Kind.MARK and t.text == "|" for t in pair)
 
 
 def null_test(tokens: Sequence[Token]) -> tuple[str, ...]:

@@ -36,8 +36,35 @@ _SQLITE = (
     "typeof unicode unixepoch unlikely zeroblob"
 )
 
+_MYSQL = (
+    "adddate addtime ascii bin binary bit_count bit_length cast char char_length character_length compress concat_ws conv convert "
+    "convert_tz crc32 curdate current_date current_time current_timestamp curtime date date_add date_format date_sub datediff "
+    "day dayname dayofmonth dayofweek dayofyear div elt export_set extract field find_in_set from_base64 from_days "
+    "from_unixtime group_concat hex hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa instr isnull json_array json_array_append "
+    "json_array_insert json_contains json_contains_path json_depth json_extract json_insert json_keys json_length json_merge_patch "
+    "json_merge_preserve json_object json_overlaps json_quote json_remove json_replace json_search json_set json_type json_unquote "
+    "json_valid json_value last_day lcase localtime localtimestamp locate log10 log2 make_set makedate maketime md5 "
+    "microsecond mid minute month monthname natural_sort_key now nvl oct octet_length ord period_add pi position pow quarter quote "
+    "radians rand regexp_instr regexp_like regexp_replace regexp_substr repeat sec_to_time second sha sha1 sha2 signed soundex space "
+    "std stddev str_to_date strcmp subdate substring_index subtime sysdate time time_format time_to_sec timediff timestamp "
+    "timestampadd timestampdiff to_base64 to_char to_days to_seconds ucase uncompress unhex unix_timestamp unsigned utc_date utc_time "
+    "utc_timestamp uuid week weekday weekofyear weight_string year yearweek nextval"
+)
+
+_SQLSERVER = (
+    "ascii atn2 bigint binary bit cast char charindex checksum choose concat_ws convert count_big current_timestamp datalength date "
+    "date_bucket dateadd datediff datediff_big datefromparts datename datepart datetime datetime2 datetime2fromparts "
+    "datetimefromparts datetimeoffset datetrunc day decimal degrees difference eomonth float format getdate getutcdate hashbytes "
+    "iif int isdate isjson isnull isnumeric json_array json_modify json_object json_query json_value len "
+    "log10 money month nchar newid numeric nvarchar parse parsename patindex pi quotename radians rand real replicate soundex space "
+    "sql_variant square str string_agg string_escape stuff switchoffset sysdatetime sysdatetimeoffset sysutcdatetime time "
+    "timefromparts tinyint todatetimeoffset translate try_cast try_convert try_parse unicode uniqueidentifier varbinary varchar year"
+)
+
 POSTGRESQL = frozenset(f"{_SHARED} {_POSTGRESQL}".split())
 SQLITE = frozenset(f"{_SHARED} {_SQLITE}".split())
+SQLSERVER = frozenset(f"{_SHARED} {_SQLSERVER}".split())
+MYSQL = frozenset(f"{_SHARED} {_MYSQL}".split())
 
 # The time of the statement: evaluated once when a column is added.
 STABLE = frozenset(["now", "statement_timestamp", "transaction_timestamp"])

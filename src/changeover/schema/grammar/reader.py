@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from changeover.schema.effects import Name
 from changeover.schema.problems import Defect, Problem, ProblemError
-from changeover.schema.tokens import Kind, Lexicon, Token, lower
+from changeover.schema.tokens import Kind, Lexicon, Token
 
+_BETWEEN_QUERIES = ("UNION", "ALL", "EXCEPT", "INTERSECT")
 _OPENING = {"(": ")", "[": "]"}
 
 # Words that are no names in either engine, so that a clause is never taken for a name.
@@ -126,21 +127,22 @@ class Reader:
         return token
 
     def identifier(self) -> Name:
-        """A name of one part."""
+        """A name of one part: a column, a constraint, an index, …"""
         token = self.peek()
         if token is None or token.kind not in (Kind.WORD, Kind.QUOTED) or token.word in RESERVED:
             self.lost("expected a name")
+        if token.word in self.lexicon.begins:
+            self.lost("a second statement may begin here")
         self.at += 1
-        key = token.value if self.lexicon.folds else lower(token.value)
-        return Name((token.value,), (key,), token.text)
+        return Name((token.value,), (self.lexicon.column_key(token.value),), token.text)
 
     def name(self) -> Name:
-        """A name, perhaps with a schema before it."""
-        found = self.identifier()
+        """The name of a table or of another object, perhaps with a schema before it."""
+        found = [self.identifier()]
         while self.accept_mark("."):
-            part = self.identifier()
-            found = Name(found.parts + part.parts, found.key + part.key, f"{found.sql}.{part.sql}")
-        return found
+            found.append(self.identifier())
+        parts = tuple(part.last for part in found)
+        return Name(parts, tuple(map(self.lexicon.object_key, parts)), ".".join(part.sql for part in found))
 
     def names(self) -> tuple[Name, ...]:
         """One or more names with commas between."""
@@ -177,10 +179,20 @@ class Reader:
                 break
             if token.kind is Kind.MARK and (token.text in ")]" or (commas and token.text == ",")):
                 break
+            if self.at > begin:
+                self._check_goes_on(token, begin)
             self._balanced()
         if self.at == begin:
             self.lost("something is missing")
         return list(self.tokens[begin : self.at])
+
+    def _check_goes_on(self, token: Token, begin: int) -> None:
+        """Where a statement needs no semicolon before it, its first word must not be taken for a part of this one."""
+        if not self.lexicon.begins:
+            return
+        starts = token.word == "SELECT" and self.tokens[begin].word != "WITH"
+        if token.word in self.lexicon.begins or (starts and self.tokens[self.at - 1].word not in _BETWEEN_QUERIES):
+            self.lost("a second statement may begin here")
 
     def _is_distinct_from(self, token: Token) -> bool:
         return token.word == "FROM" and self.tokens[self.at - 1].word == "DISTINCT"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from changeover.schema.effects import Delete, Insert, Name, Update
 from changeover.schema.grammar.expressions import calls, conjuncts, null_test, writes
 from changeover.schema.grammar.reader import Reader, unknown
-from changeover.schema.tokens import Token, lower
+from changeover.schema.tokens import Token
 
 
 def query(reader: Reader) -> tuple[str, ...]:
@@ -21,10 +21,11 @@ def query(reader: Reader) -> tuple[str, ...]:
 
 
 def insert(reader: Reader) -> Insert:
-    """INSERT INTO table (columns) VALUES … or a query; ON CONFLICT DO NOTHING."""
+    """INSERT [OR IGNORE | IGNORE] INTO table (columns) VALUES … or a query; ON CONFLICT DO NOTHING."""
     reader.need("INSERT")
-    if reader.accept("OR") and not reader.accept("IGNORE"):
+    if reader.accept("OR") and not reader.sees("IGNORE"):
         reader.lost("only OR IGNORE is known: the others replace rows")
+    reader.accept("IGNORE")
     reader.need("INTO")
     table = reader.name()
     if reader.sees_mark("("):
@@ -93,7 +94,7 @@ def update(reader: Reader) -> Update:
         reader.sql(condition),
         sets,
         nulled,
-        _never_filled(parts or [], alias, reader),
+        never_filled(parts or [], alias[0], reader),
         parts is None,
         calls([*assigned, *source, *condition]),
     )
@@ -117,13 +118,12 @@ def _assignments(reader: Reader, tokens: Sequence[Token]) -> tuple[tuple[Name, .
     return tuple(sets), tuple(nulled)
 
 
-def _never_filled(parts: Sequence[Sequence[Token]], alias: tuple[str, ...], reader: Reader) -> tuple[str, ...]:
-    def fold(text: str) -> str:
-        return text if reader.lexicon.folds else lower(text)
-
+def never_filled(parts: Sequence[Sequence[Token]], alias: str, reader: Reader) -> tuple[str, ...]:
+    """The columns of which `IS NULL` is demanded; `alias` is what the table is called in the statement."""
+    column, table = reader.lexicon.column_key, reader.lexicon.object_key
     found = []
     for part in parts:
         name = null_test(part)
-        if len(name) == 1 or (len(name) == 2 and fold(name[0]) == fold(alias[0])):  # column, or table.column
-            found.append(fold(name[-1]))
+        if len(name) == 1 or (len(name) == 2 and table(name[0]) == table(alias)):  # column, or table.column
+            found.append(column(name[-1]))
     return tuple(found)

@@ -10,6 +10,7 @@ from changeover.schema.dialects import Dialect
 from changeover.schema.effects import Effect, Name, Update
 from changeover.schema.rules.expand import unknown_calls
 from changeover.schema.rules.ruling import Made, Refused, refuse, unknown
+from changeover.schema.tokens import lower
 
 
 def judge(effect: Effect, key: Name, made: Made, dialect: Dialect) -> Refused | None:
@@ -60,7 +61,7 @@ def _born_filled(effect: Update, made: Made) -> Refused | None:
 def _targets(effect: Update, key: Name, made: Made) -> Refused | None:
     for column in effect.sets:
         name = column.key[0]
-        if name == key.key[0]:
+        if lower(name) == lower(key.key[0]):
             return refuse(
                 f"the backfill changes {effect.table}.{column}, the key by which rows are counted off",
                 "leave the key alone",

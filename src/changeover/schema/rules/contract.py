@@ -27,7 +27,7 @@ from changeover.schema.rules import expand
 from changeover.schema.rules.columns import not_null_steps
 from changeover.schema.rules.ruling import Allowed, Made, Ruling, refuse, unknown, warn
 
-_DROPPED = ("table", "view", "index", "sequence", "type", "domain", "schema", "function", "procedure")
+_DROPPED = ("table", "view", "index", "sequence", "type", "domain", "schema", "function", "procedure", "synonym")
 
 
 def judge(effect: Effect, made: Made, dialect: Dialect) -> Ruling:
@@ -64,11 +64,11 @@ def judge(effect: Effect, made: Made, dialect: Dialect) -> Ruling:
 def _drop_column(effect: DropColumn, made: Made, dialect: Dialect) -> Ruling:
     """Trap T8: a trigger that filled the column is gone, the column still demands a value."""
     table, column = effect.table, effect.column
-    if not dialect.triggers_fill or table.key not in made.untriggered or (table.key, column.key[0]) in made.optional:
+    if not dialect.triggers_fill or not made.lost_trigger(table) or (table.key, column.key[0]) in made.optional:
         return Allowed(dialect.drop_column)
     return warn(
         f"a trigger of {table} is dropped before {table}.{column}: if the column is NOT NULL without a default, INSERTs that "
-        f"leave it out fail in between; begin with ALTER TABLE {table.sql} ALTER COLUMN {column.sql} DROP NOT NULL;"
+        f"leave it out fail in between; begin with ALTER TABLE {table.sql} ALTER COLUMN {column.sql} {dialect.optional};"
     )
 
 

@@ -31,6 +31,7 @@ from changeover.schema.effects import (
     Insert,
     MoveTable,
     Rebuild,
+    Redefine,
     RenameColumn,
     RenameEnumValue,
     RenameObject,
@@ -79,6 +80,8 @@ def judge(effect: Effect, made: Made, dialect: Dialect) -> Ruling:
             SetNotNull() | ChangeType() | SetDefault() | DropNotNull() | DropDefault() | DropConstraint() | RowSecurity()
         ):  # fmt: skip
             return Allowed()  # of a table that no version uses yet
+        case Redefine():
+            return unknown(f"what {effect.table}.{effect.column.name} was before is not visible in the text")
         case CreateIndex():
             return constraints.create_index(effect, made, dialect)
         case CreateTable():
@@ -250,9 +253,10 @@ def _takes_away(effect: DropColumn | DropTrigger | Drop | MoveTable | Revoke, di
         case Drop():
             names, several = ", ".join(map(str, effect.names)), len(effect.names) > 1
             online = "CONCURRENTLY " if effect.kind == "index" and dialect.builds_online else ""
+            on = f" ON {effect.table.sql}" if effect.table else ""
             return refuse(
                 f"the {effect.kind} {names} {'are' if several else 'is'} dropped, which the version before may use",
-                *(f"contract: DROP {effect.kind.upper()} {online}{n.sql};" for n in effect.names),
+                *(f"contract: DROP {effect.kind.upper()} {online}{n.sql}{on};" for n in effect.names),
             )
         case MoveTable():
             return refuse(

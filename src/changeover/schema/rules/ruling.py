@@ -18,6 +18,7 @@ from changeover.schema.effects import (
     DropTrigger,
     Effect,
     Name,
+    Redefine,
     SetDefault,
     ValidateConstraint,
 )
@@ -62,6 +63,7 @@ def unknown(reason: str, *rewrite: str) -> Refused:
 
 
 _Key = tuple[str, ...]
+ANY_TABLE: _Key = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,12 @@ class Made:
     never_null: frozenset[tuple[_Key, str]] = frozenset()  # columns whose DEFAULT filled every row when they were added
     filled: frozenset[_Key] = frozenset()  # tables that have a backfill
     untriggered: frozenset[_Key] = frozenset()  # tables that lost a trigger
+    triggers: frozenset[tuple[_Key, _Key]] = frozenset()  # (trigger, table)
+    before: frozenset[tuple[_Key, str]] = frozenset()  # (table, event) that has a BEFORE trigger
+    written: frozenset[tuple[_Key, str]] = frozenset()  # columns that a foreign key changes by itself
     optional: frozenset[tuple[_Key, str]] = (
         frozenset()
-    )  # DROP NOT NULL while the triggers of the table were still there
+    )  # DROP NOT NULL or SET DEFAULT while the triggers of the table were still there
 
     def has(self, table: Name) -> bool:
         """The table was made by this change set, so that no version uses it yet."""
@@ -106,27 +111,30 @@ class Made:
     def _after(self, effect: Effect) -> Made:
         match effect:
             case CreateTable(if_not_exists=False):
-                return replace(self, tables=self.tables | {effect.table.key})
+                written = {(effect.table.key, c) for r in effect.references for c in r.written}
+                return replace(self, tables=self.tables | {effect.table.key}, written=self.written | written)
             case AddColumn(if_not_exists=False):
                 key = (effect.table.key, effect.column.name.key[0])
                 has_default = effect.column.default not in (Default.NONE, Default.NULL)
                 added = {key} if has_default else set()
+                filled = set() if effect.column.later_only else added
                 return replace(
                     self,
                     columns=self.columns | {key},
                     defaults=self.defaults | added,
-                    never_null=self.never_null | added,
+                    never_null=self.never_null | filled,
                 )
             case SetDefault():
-                return replace(self, defaults=self.defaults | {(effect.table.key, effect.column.key[0])})
+                defaults = self.defaults | {(effect.table.key, effect.column.key[0])}
+                return replace(self._after_optional(effect.table, effect.column), defaults=defaults)
             case CreateTrigger():
-                return replace(self, triggered=self.triggered | {effect.table.key})
-            case DropTrigger(table=Name()):
-                assert effect.table is not None
-                table = effect.table.key
-                return replace(self, untriggered=self.untriggered | {table}, triggered=self.triggered - {table})
-            case DropNotNull() if effect.table.key not in self.untriggered:
-                return replace(self, optional=self.optional | {(effect.table.key, effect.column.key[0])})
+                return self._after_trigger(effect)
+            case DropTrigger():
+                return self._after_drop_trigger(effect)
+            case DropNotNull():
+                return self._after_optional(effect.table, effect.column)
+            case Redefine() if not effect.column.not_null:
+                return self._after_optional(effect.table, effect.column.name)
             case Create(kind="type", enum=True):
                 return replace(self, enums=self.enums | {effect.name.key})
             case CreateFunction():
@@ -143,6 +151,32 @@ class Made:
                 return replace(self, not_null=self.not_null | proved)
             case _:
                 return self
+
+    def _after_trigger(self, effect: CreateTrigger) -> Made:
+        table = effect.table.key
+        before = {(table, event) for event in effect.events if effect.timing == "BEFORE"}
+        return replace(
+            self,
+            triggered=self.triggered | {table},
+            triggers=self.triggers | {(effect.name.key, table)},
+            before=self.before | before,
+        )
+
+    def _after_drop_trigger(self, effect: DropTrigger) -> Made:
+        if effect.table is not None:
+            tables = {effect.table.key}
+        else:
+            tables = {table for name, table in self.triggers if name == effect.name.key} or {ANY_TABLE}
+        return replace(self, untriggered=self.untriggered | tables, triggered=self.triggered - tables)
+
+    def lost_trigger(self, table: Name) -> bool:
+        """A trigger of the table has been dropped, or one of an unnamed table that may be this one."""
+        return bool({table.key, ANY_TABLE} & self.untriggered)
+
+    def _after_optional(self, table: Name, column: Name) -> Made:
+        if self.lost_trigger(table):
+            return self
+        return replace(self, optional=self.optional | {(table.key, column.key[0])})
 
     def _after_constraint(self, effect: AddConstraint) -> Made:
         assert effect.name is not None
