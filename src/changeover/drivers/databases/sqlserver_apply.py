@@ -82,8 +82,7 @@ class Acting:
                 ledger = ledger_on(db)
                 self.owner.must_hold(ledger.claims(lock=True) if has_ledger(db) else (), time.time())
                 result = act(db, ledger)
-            if db.number(OPEN) != 1:
-                raise not_ours(wanted)
+            _must_be_ours(db, wanted)
             self.fence.check()
             db.execute(COMMIT)
         except Fault as fault:
@@ -154,11 +153,12 @@ class _Line:
         self.close_db()
 
 
-def not_ours(wanted: Wanted) -> StatementFailed:
-    """The statement ended the transaction in which it ran, or began another one."""
-    return StatementFailed(
-        f"{wanted.title}: it ended or began a transaction of its own, so it and its mark are not one",
-        now="Unknown: look at the schema before you go on. It is not marked as applied.",
-        next=("take BEGIN, COMMIT and ROLLBACK out of what it runs", "changeover doctor", "changeover resume"),
-        where=wanted.where,
-    )
+def _must_be_ours(db: Connection, wanted: Wanted) -> None:
+    """Raises StatementFailed when what ran has ended the transaction in which it ran, or begun another one."""
+    if db.number(OPEN) != 1:
+        raise StatementFailed(
+            f"{wanted.title}: it ended or began a transaction of its own, so it and its mark are not one",
+            now="Unknown: look at the schema before you go on. It is not known to be marked as applied.",
+            next=("take BEGIN, COMMIT and ROLLBACK out of what it runs", "changeover doctor", "changeover resume"),
+            where=wanted.where,
+        )

@@ -99,11 +99,11 @@ def _loop(statement: BackfillStatement) -> tuple[str, ...]:
     key, table = statement.key, statement.table
     update = fill(bare(statement.sql), {"lo": "@changeover_low", "hi": "@changeover_high"})
     left = fill(count_of(statement.sql), {"lo": "@changeover_first", "hi": "@changeover_low"})
+    rows = f"SELECT t.{key} AS changeover_key FROM {table} AS t"
     keys = f"SELECT TOP ({_BATCH}) t.{key} AS changeover_key FROM {table} AS t WHERE t.{key} > @changeover_low ORDER BY t.{key}"
     return (
         "DECLARE @changeover_first $type$, @changeover_low $type$, @changeover_high $type$, @changeover_left bigint;",
-        f"SELECT TOP (1) @changeover_low = $below$ FROM (SELECT t.{key} AS changeover_key FROM {table} AS t) AS k "
-        "ORDER BY k.changeover_key;",
+        f"SELECT TOP (1) @changeover_low = $below$ FROM ({rows}) AS k ORDER BY k.changeover_key;",
         "SET @changeover_first = @changeover_low;",
         "WHILE 1 = 1",
         "BEGIN",

@@ -86,8 +86,9 @@ class Privileges:
     def of(cls, db: Connection) -> Privileges:
         row = db.one(PRIVILEGES)
         assert row is not None, "a SELECT without FROM returns a row"
-        login, user, database, *may = row
-        return cls(login, user, database, *(p == 1 for p in may), tuple(s for (s,) in db.execute(SCHEMAS)))
+        creates, alters, defines, sees, ends, alters_logins, backs_up, createdb = (may == 1 for may in row[3:])
+        schemas = tuple(s for (s,) in db.execute(SCHEMAS))
+        return cls(*row[:3], creates, alters, defines, sees, ends, alters_logins, backs_up, createdb, schemas)
 
 
 @dataclass(frozen=True, slots=True)

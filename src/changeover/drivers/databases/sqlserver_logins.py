@@ -75,13 +75,11 @@ class Logins:
 
         def act(db: Connection, _: object) -> None:
             there = db.number(LOGIN, {"login": login}) > 0
+            name = quoted(login)
             if not there and db.number(CONTAINED, {"login": login}) == 0:
                 raise LoginMissing(
                     f"there is no login {login} in the database, so v{version} must be using another one",
-                    next=(
-                        f"CREATE LOGIN {quoted(login)} WITH PASSWORD = …; CREATE USER {quoted(login)}    "
-                        f"and give it to the instances of v{version}",
-                    ),
+                    next=(f"CREATE LOGIN {name} …; CREATE USER {name}    and give it to the instances of v{version}",),
                 )
             for sql in alter_sql(login, can, contained=not there):
                 db.execute(sql)

@@ -81,9 +81,9 @@ def restore_sql(name: str, file: str, parts: Sequence[Mapping[str, Any]], paths:
 
 def drop_sql(name: str) -> Sequence[str]:
     """Two batches: one that is half restored can be dropped, not altered."""
+    online = f"DATABASEPROPERTYEX({literal(name)}, 'Status') = N'ONLINE'"
     return (
-        f"IF DATABASEPROPERTYEX({literal(name)}, 'Status') = N'ONLINE' "
-        f"ALTER DATABASE {quoted(name)} SET SINGLE_USER WITH ROLLBACK IMMEDIATE;",
+        f"IF {online} ALTER DATABASE {quoted(name)} SET SINGLE_USER WITH ROLLBACK IMMEDIATE;",
         f"DROP DATABASE IF EXISTS {quoted(name)};",
     )
 

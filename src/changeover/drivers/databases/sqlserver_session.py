@@ -243,7 +243,7 @@ def _login(line: Line, address: Address, name: str, cafile: str | None, database
                 password=address.password,
                 appname=name,
                 autocommit=True,
-                sock=line,  # type: ignore[arg-type]
+                sock=line,
                 cafile=cafile,
                 login_timeout=0.0,  # no second attempt: a refusal would be slept over, and its reason hidden
                 disable_connect_retry=True,
