@@ -88,7 +88,10 @@ class Privileges:
         assert row is not None, "a SELECT without FROM returns a row"
         creates, alters, defines, sees, ends, alters_logins, backs_up, createdb = (may == 1 for may in row[3:])
         schemas = tuple(s for (s,) in db.execute(SCHEMAS))
-        return cls(*row[:3], creates, alters, defines, sees, ends, alters_logins, backs_up, createdb, schemas)
+        login, user, database = row[:3]
+        return cls(
+            login, user, database, creates, alters, defines, sees, ends, alters_logins, backs_up, createdb, schemas
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ except ImportError:
         "the SQL Server driver needs python-tds, which is not installed", next=("pip install 'changeover[mssql]'",)
     ) from None
 
+logging.getLogger("pytds").addHandler(logging.NullHandler())  # it tells stderr that a login took longer than no time
 CALL = 5.0  # seconds: connecting, and looking at one thing
 READ = 30.0  # seconds: reading the whole catalogue
 
