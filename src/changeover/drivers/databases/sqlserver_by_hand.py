@@ -130,7 +130,7 @@ def backup(sqlcmd: Sqlcmd, file: str) -> tuple[str, ...]:
 def retire(sqlcmd: Sqlcmd, login: str) -> tuple[str, ...]:
     """Take the login away, end its connections, wait until none is left."""
     of = f"is_user_process = 1 AND session_id <> @@SPID AND {literal(login)} IN (original_login_name, login_name)"
-    none = f'[ "$({sqlcmd.ask(f"SELECT COUNT(*) FROM sys.dm_exec_sessions WHERE {of};")})" = 0 ]'
+    none = f'[ "$( {sqlcmd.ask(f"SELECT COUNT(*) FROM sys.dm_exec_sessions WHERE {of};")})" = 0 ]'
     return (
         sqlcmd.run(
             *_alter(login, "DISABLE"),

@@ -18,8 +18,8 @@ _FLAGS = "-b -I -x -l 5 -h -1 -W"
 """Stop at errors; quoted identifiers; no variables of sqlcmd's own; 5 s for the login; rows alone, without padding."""
 _DECODE = r"""decoded() { local text=${1//\\/\\\\}; printf %b "${text//%/\\x}"; }"""
 _SPLIT = """rest=${url#*://}; options=${rest##*\\?}; rest=${rest%%\\?*}; login=${rest%@*}; place=${rest##*@}
-user=${login%%:*}; host=${place%%/*}; port=1433; case $host in *:*) port=${host##*:}; host=${host%:*};; esac
-encrypt=-N; case $options in *encrypt=no*) encrypt=;; esac"""
+user=${login%%:*}; host=${place%%/*}; port=1433; case $host in (*:*) port=${host##*:}; host=${host%:*};; esac
+encrypt=-N; case $options in (*encrypt=no*) encrypt=;; esac"""
 _FROM_URL = (
     'SQLCMDPASSWORD=$(decoded "${login#*:}") sqlcmd -S "tcp:$host,$port" -d "$(decoded "${place#*/}")" '
     '-U "$(decoded "$user")" $encrypt '
