@@ -23,7 +23,7 @@ _TEXTS = ("char", "varchar", "nchar", "nvarchar")
 _LEAST_UUID = "00000000-0000-0000-0000-000000000000"
 
 KEY = (
-    "SELECT t.name, c.max_length, c.precision, c.scale, CONVERT(int, COLLATIONPROPERTY(c.collation_name, 'CodePage')), "
+    "SELECT t.name, c.max_length, c.[precision], c.scale, CONVERT(int, COLLATIONPROPERTY(c.collation_name, 'CodePage')), "
     "CONVERT(int, COLLATIONPROPERTY(CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation')), 'CodePage')) "
     "FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.system_type_id "
     "WHERE c.object_id = OBJECT_ID(@table) AND c.name = @name;"

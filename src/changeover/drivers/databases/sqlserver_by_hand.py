@@ -87,7 +87,7 @@ def backfill(sqlcmd: Sqlcmd, statement: BackfillStatement) -> str:
 
 
 _DESCRIBE = """SELECT @type = CASE WHEN t.name IN (N'tinyint', N'smallint', N'int', N'bigint') THEN N'bigint'
-    WHEN t.name IN (N'decimal', N'numeric') THEN CONCAT(t.name, N'(', c.precision, N',', c.scale, N')')
+    WHEN t.name IN (N'decimal', N'numeric') THEN CONCAT(t.name, N'(', c.[precision], N',', c.scale, N')')
     WHEN t.name IN (N'nchar', N'nvarchar') THEN CONCAT(t.name, N'(', c.max_length / 2, N')')
     WHEN t.name IN (N'char', N'varchar') THEN CONCAT(t.name, N'(', c.max_length, N')') ELSE t.name END,
   @below = CASE WHEN t.name = N'uniqueidentifier' THEN N'''00000000-0000-0000-0000-000000000000'''

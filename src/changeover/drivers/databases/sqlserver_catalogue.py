@@ -30,7 +30,7 @@ PARTS: Mapping[str, str] = {
     "OBJECT_SCHEMA_NAME(o.history_table_id), OBJECT_NAME(o.history_table_id) "
     f"FROM sys.tables o JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE {_OURS}",
     "column": "SELECT s.name, o.name, ROW_NUMBER() OVER (PARTITION BY x.object_id ORDER BY x.column_id), x.name, ts.name, "
-    "t.name, x.max_length, x.precision, x.scale, x.collation_name, x.is_nullable, x.is_identity, x.is_computed, x.is_sparse, "
+    "t.name, x.max_length, x.[precision], x.scale, x.collation_name, x.is_nullable, x.is_identity, x.is_computed, x.is_sparse, "
     "x.is_rowguidcol, x.generated_always_type, x.is_hidden, x.is_masked "
     f"FROM sys.columns x {_OBJECT.format(of='x.object_id')} JOIN sys.types t ON t.user_type_id = x.user_type_id "
     f"JOIN sys.schemas ts ON ts.schema_id = t.schema_id WHERE o.type IN ('U', 'V') AND {_OURS}",
@@ -62,10 +62,10 @@ PARTS: Mapping[str, str] = {
     "FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id "
     "LEFT JOIN sys.sql_modules m ON m.object_id = o.object_id "
     f"WHERE o.type IN ('V', 'P', 'FN', 'IF', 'TF', 'FS', 'FT', 'AF', 'PC') AND {_OURS}",
-    "type": "SELECT s.name, x.name, b.name, x.max_length, x.precision, x.scale, x.is_nullable, x.is_table_type "
+    "type": "SELECT s.name, x.name, b.name, x.max_length, x.[precision], x.scale, x.is_nullable, x.is_table_type "
     "FROM sys.types x JOIN sys.schemas s ON s.schema_id = x.schema_id "
     "LEFT JOIN sys.types b ON b.user_type_id = x.system_type_id WHERE x.is_user_defined = 1",
-    "column of a table type": "SELECT s.name, x.name, c.name, c.column_id, t.name, c.max_length, c.precision, c.scale, "
+    "column of a table type": "SELECT s.name, x.name, c.name, c.column_id, t.name, c.max_length, c.[precision], c.scale, "
     "c.is_nullable FROM sys.table_types x JOIN sys.schemas s ON s.schema_id = x.schema_id "
     "JOIN sys.columns c ON c.object_id = x.type_table_object_id JOIN sys.types t ON t.user_type_id = c.user_type_id",
     "sequence": "SELECT s.name, o.name, t.name, CONVERT(nvarchar(60), o.start_value), CONVERT(nvarchar(60), o.increment), "

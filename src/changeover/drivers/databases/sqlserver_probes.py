@@ -19,7 +19,7 @@ _TYPES = {
 HOLDER = OBJECT.format(types="'U', 'V'")  # what has columns, constraints and triggers
 
 COLUMN = (
-    "SELECT t.name, c.max_length, c.precision, c.scale, c.is_nullable, CASE WHEN c.default_object_id <> 0 THEN 1 ELSE 0 END "
+    "SELECT t.name, c.max_length, c.[precision], c.scale, c.is_nullable, CASE WHEN c.default_object_id <> 0 THEN 1 ELSE 0 END "
     "FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.user_type_id "
     "WHERE c.object_id = OBJECT_ID(@table) AND c.name = @name;"
 )
