@@ -870,3 +870,29 @@ def test_a_second_driver_is_no_second_claim(site: SqlServer) -> None:
     )
     site.driver.apply(statement, marker_of(statement), TestFence())
     assert other.read() == site.driver.read()
+
+
+def test_a_configuration_is_wired(site: SqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The URL comes by reference, and is asked for when it is used."""
+    from changeover.config import load
+    from changeover.service.wires import of
+    from changeover.service.wiring import Secrets, _database
+
+    specimen = Path(__file__).parents[1] / "specimens" / "config" / "good-sqlserver.yml"
+    url = site.server.url().replace("hunter2%25zz", "${env:SHOP_PW}")
+    file = tmp_path / "changeover.yml"
+    file.write_text(specimen.read_text().replace("mssql://shop:${env:SHOP_PW}@db-1:1433/shop", url))
+    driver = _database(of(load(file)), Secrets.of(tmp_path))
+    assert isinstance(driver, SqlServerDatabase)
+    monkeypatch.setenv("SHOP_PW", "hunter2%25zz")
+    assert driver.read() == site.driver.read()
+    assert driver._settings.backup == BackupSettings(tmp_path / "cards", ("dump", "shop"), "/backup")
+    assert driver._settings.login == "shop_{version}"
+    assert "${SHOP_PW:?}" in driver.by_hand_retire(V1)[0]
+
+
+def test_without_the_extra_it_says_which_one_is_missing() -> None:
+    code = "import sys; sys.modules['pytds'] = None; import changeover.drivers.databases.sqlserver"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert told.stderr.strip().endswith("the SQL Server driver needs python-tds, which is not installed")
+    assert "ExtraMissing" in told.stderr

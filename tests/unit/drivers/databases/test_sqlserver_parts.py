@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import pytest
 from cryptography import x509
@@ -186,7 +186,7 @@ def test_a_value_below_the_first_key(kind: str, first: str, below: str) -> None:
     ],
 )
 def test_where_there_is_none_it_says_so(kind: str, scale: int, first: str) -> None:
-    with pytest.raises(StatementFailed, match="name another key|counts rows off"):
+    with pytest.raises(StatementFailed, match="counts rows off"):
         KEYED._below(kind, scale, first)
 
 
@@ -234,7 +234,7 @@ def test_the_password_is_in_no_argument() -> None:
 
 
 def test_a_password_that_is_written_out_is_not_printed() -> None:
-    assert "hunter2" not in "".join((Sqlcmd.of("mssql://shop:hunter2@db/shop").command,))
+    assert "hunter2" not in Sqlcmd.of("mssql://shop:hunter2@db/shop").command
 
 
 # restore points ----------------------------------------------------------------------------------------------
@@ -282,9 +282,9 @@ def test_a_card_is_written_whole_or_not_at_all(tmp_path) -> None:
 def certificate(common: str, *names: x509.GeneralName) -> x509.Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
-    day = datetime.datetime(2026, 1, 1)
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-    made = made.serial_number(1).not_valid_before(day).not_valid_after(day + datetime.timedelta(days=1))
+    made = made.serial_number(1).not_valid_before(day).not_valid_after(day + dt.timedelta(days=1))
     if names:
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return made.sign(key, hashes.SHA256())
