@@ -37,7 +37,7 @@ from changeover.core.errors import (
     RestorePointFailed,
     StatementFailed,
 )
-from changeover.core.model import Lock, Phase, Statement
+from changeover.core.model import Lock, Phase, Probe, Statement
 from changeover.drivers.databases import sqlserver_session
 from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.sqlserver import SqlServerDatabase
@@ -179,9 +179,10 @@ def test_a_statement_that_should_be_brief_and_is_not_is_cancelled_and_rolled_bac
     assert site.driver.read().applied == ()
 
 
-def test_a_build_has_no_timeout(site: SqlServer) -> None:
+@pytest.mark.parametrize("lock", [Lock.NONE, Lock.BRIEF])
+def test_a_build_has_no_timeout(site: SqlServer, lock: Lock) -> None:
     site.server.trouble = lambda _s, sql: time.sleep(0.5) if sql.startswith("CREATE INDEX") else None
-    statement = site.statement("index")
+    statement = replace(site.statement("index"), lock=lock)
     driver = site.second(limits=replace(PATIENT, statement_timeout=0.1))
     assert driver.apply(statement, marker_of(statement), TestFence()).attempts == 1
 
@@ -582,6 +583,11 @@ def test_rows_are_not_quoted(site: SqlServer, failed: Failed) -> None:
         site.driver.apply(statement, marker_of(statement), TestFence())
     assert "ann@" not in str(told.value)
     assert str(failed.number) in told.value.what
+
+
+def test_a_trigger_is_dropped_without_naming_its_table(site: SqlServer) -> None:
+    assert site.driver.done(Probe("trigger", "dbo.zz_sync", present=False))
+    assert not site.driver.done(Probe("trigger", "dbo.zz_sync"))
 
 
 # TLS ---------------------------------------------------------------------------------------------------------

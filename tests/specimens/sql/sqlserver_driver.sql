@@ -106,16 +106,19 @@ SELECT COUNT(*) FROM sys.objects WHERE object_id = OBJECT_ID(@name) AND type IN 
 -- probes/column
 SELECT t.name, c.max_length, c.[precision], c.scale, c.is_nullable, CASE WHEN c.default_object_id <> 0 THEN 1 ELSE 0 END FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.user_type_id WHERE c.object_id = OBJECT_ID(@table) AND c.name = @name;
 
--- probes/constraint
+-- probes/constraint of a table
 SELECT COUNT(*) FROM sys.objects WHERE parent_object_id = OBJECT_ID(@table) AND name = @name AND type IN ('C', 'D', 'F', 'PK', 'UQ', 'EC');
 
--- probes/trigger
+-- probes/trigger of a table
 SELECT COUNT(*) FROM sys.triggers WHERE parent_id = OBJECT_ID(@table) AND name = @name;
 
--- probes/type
+-- probes/type by name
 SELECT COUNT(*) FROM sys.types WHERE user_type_id = TYPE_ID(@name);
 
--- probes/schema
+-- probes/trigger by name
+SELECT COUNT(*) FROM sys.triggers WHERE object_id = OBJECT_ID(@name);
+
+-- probes/schema by name
 SELECT COUNT(*) FROM sys.schemas WHERE schema_id = SCHEMA_ID(@name);
 
 -- probes/index in use

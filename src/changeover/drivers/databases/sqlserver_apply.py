@@ -22,6 +22,7 @@ from changeover.drivers.databases.sqlserver_errors import Doing, lost_reply, tra
 from changeover.drivers.databases.sqlserver_faults import Fault, Lost, is_busy
 from changeover.drivers.databases.sqlserver_ledger import has_ledger, ledger_on
 from changeover.drivers.databases.sqlserver_session import BEGIN, COMMIT, OPEN, Connection, Sessions
+from changeover.drivers.databases.sqlserver_text import has_word
 
 T = TypeVar("T")
 Act = Callable[[Connection, Ledger], T]
@@ -102,7 +103,7 @@ class Acting:
         While the statement runs, the fence is looked at about once a second: a newer owner need not be able to end us.
         """
         ran = False  # also when the reply to the commit was lost, and the next attempt finds the marker
-        timeout = self.limits.statement_timeout if statement.lock is Lock.BRIEF else 0.0
+        timeout = self._timeout(statement)
 
         def act(db: Connection, ledger: Ledger) -> None:
             nonlocal ran
@@ -115,6 +116,11 @@ class Acting:
 
         _, waited = self.write(Wanted(statement.title, (Where(statement.file, statement.line),)), act)
         return waited if ran else Lockwait(0)
+
+    def _timeout(self, statement: Statement) -> float:
+        """Seconds that it may run, 0: any. An online build locks briefly, too, and takes as long as the table is large."""
+        brief = statement.lock is Lock.BRIEF and not has_word(statement.sql, "ONLINE")
+        return self.limits.statement_timeout if brief else 0.0
 
 
 class _Line:

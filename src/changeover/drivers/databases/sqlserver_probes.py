@@ -30,6 +30,7 @@ ON_TABLE = {
 }
 BY_NAME = {
     "type": "SELECT COUNT(*) FROM sys.types WHERE user_type_id = TYPE_ID(@name);",
+    "trigger": "SELECT COUNT(*) FROM sys.triggers WHERE object_id = OBJECT_ID(@name);",
     "schema": "SELECT COUNT(*) FROM sys.schemas WHERE schema_id = SCHEMA_ID(@name);",
 }
 GOOD_INDEX = (
@@ -56,6 +57,8 @@ def done(db: Connection, probe: Probe) -> bool:
             return (db.number(sql, {"name": probe.name}) > 0) is probe.present
         case "column" | "not_null" | "default":
             return _holder(db, probe) and _column(db, probe)
+        case "trigger" if not probe.table:  # DROP TRIGGER names no table
+            return (db.number(BY_NAME["trigger"], {"name": probe.name}) > 0) is probe.present
         case "constraint" | "trigger":
             values["name"] = last_part(probe.name)
             return _holder(db, probe) and (db.number(ON_TABLE[probe.what], values) > 0) is probe.present

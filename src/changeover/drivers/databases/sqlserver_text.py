@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from changeover.schema.tokens import Kind, Lexicon, Token, lower, tokenize
+from changeover.schema.dialects import dialect_of
+from changeover.schema.tokens import Kind, Token, lower, tokenize
 
-LEXICON = Lexicon(
-    dialect="sqlserver",
-    dollar_quotes=False,
-    nested_comments=True,
-    escape_strings=False,
-    brackets=True,
-    longest=0,  # 128 characters, which the server refuses to exceed by itself
-    folds=False,
-)
+LEXICON = replace(dialect_of("sqlite").lexicon, dialect="sqlserver", nested_comments=True)
+"""SQLite reads T-SQL's names, texts and parameters as SQL Server does; only its comments do not nest."""
 
 
 def quoted(name: str) -> str:
@@ -43,6 +38,12 @@ def fill(sql: str, values: Mapping[str, str]) -> str:
             parts += [sql[at : token.start], values[token.text[1:]]]
             at = token.end
     return "".join([*parts, sql[at:]])
+
+
+def has_word(sql: str, word: str) -> bool:
+    """Whether the keyword stands in the statement, outside quotes and comments."""
+    tokens, _ = tokenize(sql, LEXICON)
+    return any(token.word == word for token in tokens)
 
 
 def bare(sql: str) -> str:
