@@ -43,6 +43,7 @@ from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.sqlserver import SqlServerDatabase
 from changeover.drivers.databases.sqlserver_backup import BackupSettings
 from changeover.drivers.databases.sqlserver_faults import Cancelled, Lost
+from changeover.drivers.databases.sqlserver_locks import get_sql
 from changeover.drivers.databases.sqlserver_session import Sessions
 
 PATIENT = Limits(lock=0.1, lock_deadline=20.0)
@@ -404,6 +405,21 @@ def test_a_take_over_that_sees_no_sessions_waits_for_the_locks(site: SqlServer) 
         site.second().claim(claim_of(2), TestFence(2))
     site.second().claim(claim_of(2), TestFence(2))
     assert not any("KILL" in sql for sql in site.server.statements())
+
+
+def test_who_began_outside_a_transaction_right_before_the_claim_is_ended_too(site: SqlServer) -> None:
+    """It has compared with the old claim, and holds the named lock."""
+    old: list[sqlserver_session.Connection] = []
+
+    def begins(session: Session, sql: str) -> None:
+        if sql.startswith("COMMIT") and session.program.endswith("/2") and not old:
+            old.append(Sessions(site.server.url, ENVIRONMENT).connect(1))
+            assert old[0].number(get_sql("changeover/production", "Session", 0.1)) == 0
+
+    site.server.trouble = begins
+    site.second(limits=Limits(lock=0.05, lock_deadline=5.0)).claim(claim_of(2), TestFence(2))
+    with pytest.raises(Lost):
+        old[0].execute("SELECT @@SPID;")
 
 
 def test_a_take_over_leaves_others_alone(site: SqlServer) -> None:
