@@ -64,6 +64,17 @@ class PostgresqlBackup(Backup):
     )
 
 
+class SqlServerBackup(Backup):
+    """The restore point before the first schema change, taken by BACKUP DATABASE or with a command of yours."""
+
+    command: Annotated[tuple[str, ...], Argv()] | None = Field(
+        default=None, description="your own backup command, instead of BACKUP DATABASE"
+    )
+    server_directory: str = Field(
+        default="", description="where the database's machine keeps the backups; left out: the server's default"
+    )
+
+
 def _or_none(value: Any) -> Any:
     if isinstance(value, str):
         if value != "none":
@@ -97,6 +108,14 @@ def _postgresql_url(value: str) -> str:
     return value
 
 
+def _sqlserver_url(value: str) -> str:
+    if not value.startswith(("mssql://", "${")):
+        raise refuse(
+            f"{shown(value)} is not the URL of a SQL Server database; write mssql://user@host/name or a reference"
+        )
+    return value
+
+
 def _sqlite_url(value: str) -> str:
     if references.has_reference(value):
         return value
@@ -126,6 +145,26 @@ class Postgresql(Section):
     ) = Field(default=None, description="one login role per version, so that a retired version cannot write any more")
 
 
+class SqlServer(Section):
+    """A SQL Server database."""
+
+    type: Literal["sqlserver"] = Field(description="SQL Server, Azure SQL")
+    url: Annotated[Referring, AfterValidator(_sqlserver_url)] = Field(
+        description="its URL; the password by reference only"
+    )
+    changes: ChangeFiles = Field(description="where the schema changes come from")
+    limits: Limits = Field(default_factory=Limits, description="what a change may cost")
+    backup: Annotated[SqlServerBackup | None, _NONE] = Field(
+        default_factory=SqlServerBackup, description="the restore point; `none`: every release needs `--ack no-backup`"
+    )
+    login: (
+        Annotated[
+            str, PlainValidator(_login), WithJsonSchema({"type": "string"}), Words("text; placeholder `{version}`")
+        ]
+        | None
+    ) = Field(default=None, description="one login per version, so that a retired version cannot write any more")
+
+
 class Sqlite(Section):
     """A SQLite file on this machine."""
 
@@ -148,6 +187,8 @@ class Sqlite(Section):
 
 
 Database = Annotated[
-    Annotated[Postgresql, Tag("(postgresql)")] | Annotated[Sqlite, Tag("(sqlite)")],
-    variants("type", "postgresql", "sqlite", later=("mysql", "mariadb", "sqlserver")),
+    Annotated[Postgresql, Tag("(postgresql)")]
+    | Annotated[SqlServer, Tag("(sqlserver)")]
+    | Annotated[Sqlite, Tag("(sqlite)")],
+    variants("type", "postgresql", "sqlserver", "sqlite", later=("mysql", "mariadb")),
 ]

@@ -213,7 +213,7 @@ class Database(Protocol):
 
     @property
     def dialect(self) -> str:
-        """`postgresql` or `sqlite`."""
+        """`postgresql`, `sqlserver` or `sqlite`."""
 
     @property
     def capabilities(self) -> Capabilities: ...

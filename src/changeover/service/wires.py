@@ -65,7 +65,7 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`kind` is postgresql or sqlite; `backups` None: no restore points. References are unresolved."""
+    """`kind` is postgresql, sqlserver or sqlite; `backups` None: no restore points. References are unresolved."""
 
     kind: str
     url: str
@@ -77,6 +77,7 @@ class Database:
     backup_command: tuple[str, ...] | None = None
     restore_into: str | None = None
     login: str | None = None
+    server_directory: str = ""  # sqlserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,7 @@ def _database(settings: Settings) -> Database | None:
         batch=limits.batch,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,
-        restore_into=None if own is None else own.restore_into,
+        restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,
         login=None if wanted.type == "sqlite" else wanted.login,
+        server_directory=wanted.backup.server_directory if wanted.type == "sqlserver" and wanted.backup else "",
     )

@@ -189,6 +189,8 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
 
         words = sqlite_file(wanted.url)
         return SqliteDatabase(SqliteSettings(url, wires.environment, wanted.backups, limits, words))
+    if wanted.kind == "sqlserver":
+        return _sqlserver(wires, wanted, secrets)
     from changeover.drivers.databases.postgresql import PostgresqlDatabase, PostgresqlSettings
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
@@ -196,6 +198,21 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
     words = shell_value(wanted.url)
     return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+
+
+def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
+    from changeover.drivers.databases.limits import Limits
+    from changeover.drivers.databases.sqlserver import SqlServerDatabase, SqlServerSettings
+    from changeover.drivers.databases.sqlserver_backup import BackupSettings
+
+    points = (
+        None
+        if wanted.backups is None
+        else BackupSettings(wanted.backups, wanted.backup_command, wanted.server_directory)
+    )
+    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline)
+    url = partial(secrets.reveal, wanted.url)
+    return SqlServerDatabase(SqlServerSettings(url, wires.environment, points, limits, wanted.login, wanted.url))
 
 
 def sqlite_file(url: str) -> str:
