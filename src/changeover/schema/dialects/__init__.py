@@ -19,6 +19,10 @@ def dialect_of(name: str) -> Dialect:
             from changeover.schema.dialects.sqlite import SQLITE
 
             return SQLITE
+        case "mysql":
+            from changeover.schema.dialects.mysql import MYSQL
+
+            return MYSQL
         case _:
             raise ChangesUnreadable(
                 f"changeover does not read the SQL of {name!r}", next=(f"it reads {' and '.join(KNOWN)}",)
