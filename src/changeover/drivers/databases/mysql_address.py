@@ -45,21 +45,20 @@ def address_of(url: str) -> Address:
         port = parts.port
     except ValueError:
         raise _unreadable("it cannot be read") from None
-    name = unquote(parts.path.removeprefix("/"))
+    path = parts.path.removeprefix("/")
     if parts.scheme.partition("+")[0] not in _SCHEMES:
         raise _unreadable("it does not begin with mysql:// or mariadb://")
-    if not name or "/" in name:
+    if not path or "/" in path:
         raise _unreadable("it does not end with the name of a database")
     words = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = sorted(words.keys() - {*_TLS, *_OTHERS})
-    if unknown:
-        raise _unreadable(f"it has parameters that are not known: {', '.join(unknown)}")
+    if words.keys() - {*_TLS, *_OTHERS}:  # not named: behind an unescaped ? it could be half a password
+        raise _unreadable(f"of parameters only these are known: {', '.join(sorted((*_TLS, *_OTHERS)))}")
     return Address(
         unquote(parts.username or ""),
         unquote(parts.password or ""),
         parts.hostname or "127.0.0.1",
         port or PORT,
-        name,
+        unquote(path),
         words.get("unix_socket", ""),
         {k: v for k, v in words.items() if k in _TLS},
     )

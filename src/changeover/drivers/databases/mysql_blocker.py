@@ -28,9 +28,7 @@ WHERE p.id <> CONNECTION_ID()
 """
 _OLDEST = " ORDER BY x.trx_started IS NULL, x.trx_started, p.id LIMIT 1"
 _BUSY_OR_OPEN = "(x.trx_id IS NOT NULL OR p.command IN ('Query', 'Execute'))"
-_OLD_MARIADB = (
-    f" AND {_BUSY_OR_OPEN} AND (p.time_ms > %(ms)s OR x.trx_started < NOW(6) - INTERVAL 1 SECOND - INTERVAL %(us)s MICROSECOND)"
-)
+_OLD_MARIADB = f" AND {_BUSY_OR_OPEN} AND (p.time_ms > %(ms)s OR x.trx_started < NOW(6) - INTERVAL 1 SECOND - INTERVAL %(us)s MICROSECOND)"
 _OLD_MYSQL = f" AND {_BUSY_OR_OPEN} AND (p.time >= 1 OR x.trx_started < NOW(6) - INTERVAL 1 SECOND - INTERVAL %(us)s MICROSECOND)"
 _HERE = " AND p.db = DATABASE() AND p.user <> 'system user'"
 _OF_TABLES = {
@@ -109,9 +107,7 @@ def who_blocks(db: Connection, session: int, tables: Sequence[str]) -> str:
             db, f"{_ROW} AND p.id <> %(session)s AND p.id IN ({inside}){_OLDEST}", {**names, "session": session}
         )
         return "" if found is None else described(found)
-    found = _first(
-        db, f"{_ROW} AND p.id <> %(session)s AND {_BUSY_OR_OPEN}{_HERE}{_OLDEST}", {"session": session}
-    )
+    found = _first(db, f"{_ROW} AND p.id <> %(session)s AND {_BUSY_OR_OPEN}{_HERE}{_OLDEST}", {"session": session})
     return "" if found is None else f"probably {described(found)}"
 
 

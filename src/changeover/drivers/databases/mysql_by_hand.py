@@ -9,12 +9,13 @@ from __future__ import annotations
 from shlex import quote
 
 from changeover.core.model import Applied, BackfillStatement, Statement
-from changeover.drivers.by_hand import comment, wait_until
+from changeover.drivers.by_hand import comment, demand, wait_until
 from changeover.drivers.databases.backfill_sql import count_of
 from changeover.drivers.databases.ledger_sql import APPLIED, RAISE_REVISION, literal, mark_sql
 from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.mysql_apply import is_about_rows
 from changeover.drivers.databases.mysql_ledger import CREATE_ALL
+from changeover.drivers.databases.mysql_probe import parts_of
 from changeover.drivers.databases.mysql_session import whole_seconds
 from changeover.drivers.databases.mysql_shell import END, ask, delimited
 from changeover.schema.binding import fill
@@ -68,40 +69,43 @@ def _is_marked(marker: Applied) -> str:
 def complete(marker: Applied) -> str:
     """The mark of the phase and the new revision, in one transaction."""
     done = ask("START TRANSACTION;", _mark(marker), f"{RAISE_REVISION};", "COMMIT;")
-    return f"{comment(f'{marker.version}.{marker.phase} is complete')}\n{_made(CREATE_ALL)}{_is_marked(marker)} || {done}"
+    return (
+        f"{comment(f'{marker.version}.{marker.phase} is complete')}\n{_made(CREATE_ALL)}{_is_marked(marker)} || {done}"
+    )
 
 
 def backfill(statement: BackfillStatement) -> str:
     """Batches of 1000 keys, each a statement of its own. Harmless to repeat.
 
-    Keys travel through the shell as SQL literals: `'abc'`, or `X'00ff'` for binary ones.
+    Keys travel through the shell as SQL literals of their own type: `7`, `'abc'`, `X'00ff'`.
     """
     key, table = statement.key, statement.table
     column = f"{table}.{key}"
-    written = f"IF(CHARSET({column}) = 'binary' AND NOT ({column} REGEXP '^-?[0-9]+$'), CONCAT('X''', HEX({column}), ''''), QUOTE({column}))"
-    number = f"CAST({column} AS CHAR) REGEXP '^-?[0-9]+$'"
-    first = (
-        f"SELECT COALESCE((SELECT IF({number}, {column} - 1, IF(CHARSET({column}) = 'binary', 'X''''', '''''')) FROM {table} "
-        f"ORDER BY {column} LIMIT 1), 'NULL')"
+    following, to_the_end = "SELECT COALESCE((SELECT ", f" FROM {table} WHERE {column} > "
+    whole, rest, the_last = (
+        f" ORDER BY {column} LIMIT {_BATCH - 1}, 1), (SELECT ",
+        to_the_end,
+        f" ORDER BY {column} DESC LIMIT 1), 'NULL')",
     )
-    following = f"SELECT COALESCE((SELECT {written} FROM {table} WHERE {column} > "
-    to_the_end = f" ORDER BY {column} LIMIT {_BATCH - 1}, 1), (SELECT {written} FROM {table} WHERE {column} > "
-    the_last = f" ORDER BY {column} DESC LIMIT 1), 'NULL')"
-    update = _pieces(statement.sql)
-    left = _pieces(count_of(statement.sql, "mysql"))
+    least = f"SELECT CAST(CAST(MIN({column}) AS CHAR) AS DECIMAL(65)) - 1 FROM {table}"
+    update, left = _pieces(statement.sql), _pieces(count_of(statement.sql, "mysql"))
     return f"""{comment(statement.title)}
 (set -e
-text() {{ cat; echo; }}
-next() {{ sql -e {quote(following)}"$lo"{quote(to_the_end)}"$lo"{quote(the_last)}; }}
+case $(sql -e {quote(_kind(table, key))}) in
+*int|decimal) each={quote(f"CAST({column} AS CHAR)")}; lo=$(sql -e {quote(least)});;
+*binary) each={quote(f"CONCAT('X', QUOTE(HEX({column})))")}; lo="X''";;
+uuid) each={quote(f"QUOTE({column})")}; lo="'00000000-0000-0000-0000-000000000000'";;
+*char|*text) each={quote(f"QUOTE({column})")}; lo="''";;
+*) echo 'STOP: rows cannot be counted off by this key' >&2; exit 1;;
+esac
+next() {{ sql -e {quote(following)}"$each"{quote(to_the_end)}"$lo"{quote(whole)}"$each"{quote(rest)}"$lo"{quote(the_last)}; }}
 update() {{
 {update}
 }}
 left() {{
 {left}
 }}
-lo=$(sql -e {quote(first)})
 first=$lo
-[ "$lo" != NULL ] || {{ echo '0 rows left to fill'; exit 0; }}
 hi=$(next)
 while [ "$hi" != NULL ]; do
 update | sql
@@ -110,6 +114,16 @@ done
 hi=$lo; lo=$first
 echo "$(left | sql) rows left to fill"
 )"""
+
+
+def _kind(table: str, key: str) -> str:
+    """The question what type the key has."""
+    parts = parts_of(table)
+    schema = literal(parts[-2]) if len(parts) > 1 else "DATABASE()"
+    return (
+        f"SELECT data_type FROM information_schema.columns WHERE table_schema = {schema} "
+        f"AND table_name = {literal(parts[-1])} AND column_name = {literal(parts_of(key)[-1])}"
+    )
 
 
 def _pieces(sql: str) -> str:
@@ -127,10 +141,9 @@ def _pieces(sql: str) -> str:
 def backup(target: str) -> tuple[str, ...]:
     """A dump, and its check: its last line says that it is whole."""
     path = quote(target)
-    return (
-        f'co_run mariadb-dump mysqldump {_DUMP} --result-file={path}.part "$co_name" && tail -n 1 {path}.part | '
-        f"grep -q '^-- Dump completed' && mv {path}.part {path}",
-    )
+    dump = f'co_run mariadb-dump mysqldump {_DUMP} --result-file={path}.part "$co_name"'
+    whole = f"tail -n 1 {path}.part | grep -q '^-- Dump completed'"
+    return (f"{dump} && {whole} && mv {path}.part {path}",)
 
 
 def retire(login: str) -> tuple[str, ...]:
@@ -152,4 +165,5 @@ def admit(login: str) -> tuple[str, ...]:
 
 def _alter(login: str, how: str) -> str:
     each = f"SELECT CONCAT('ALTER USER ', QUOTE(user), '@', QUOTE(host), ' ACCOUNT {how};') FROM mysql.user WHERE user = {literal(login)}"
-    return f'co_found=$(sql -e {quote(each)}) && [ -n "$co_found" ] && printf \'%s\\n\' "$co_found" | sql'
+    none = demand('[ -n "$co_found" ]', f"there is no login {login}")
+    return f"co_found=$(sql -e {quote(each)})\n{none}\nprintf '%s\\n' \"$co_found\" | sql"

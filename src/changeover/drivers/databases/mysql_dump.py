@@ -23,7 +23,13 @@ _COMMON = (
 _MYSQL_ONLY = ("--set-gtid-purged=OFF", "--column-statistics=0")
 _NAME = rb"`(?:[^`]|``)*`"
 _DEFINER = re.compile(rb"^(CREATE |/\*!\d+ (?:CREATE\*/ /\*!\d+ )?)DEFINER=" + _NAME + rb"(?:@" + _NAME + rb")?")
-_BEGUN = (b"\n-- Table structure for ", b"\n-- Temporary ", b"\n-- Sequence structure ", b"\n-- Dumping ", b"\n-- Final view ")
+_BEGUN = (
+    b"\n-- Table structure for ",
+    b"\n-- Temporary ",
+    b"\n-- Sequence structure ",
+    b"\n-- Dumping ",
+    b"\n-- Final view ",
+)
 _HEAD = 65_536  # bytes in which the first object begins
 
 

@@ -37,7 +37,10 @@ _DISK = (1021, 1114, 28)
 _UNKNOWN_FATE = (
     "It is not known whether it was done; the database's own ledger tells, and resume looks there before it acts."
 )
-_VALUES = re.compile(r"(entry |value:? )'.*'(?= for | at |$)", re.DOTALL | re.IGNORECASE)
+_VALUES = (  # up to the last quote that can end it: a value may hold quotes itself
+    re.compile(r"(entry |value:? )'.*'(?= for (?:key|column) )", re.DOTALL | re.IGNORECASE),
+    re.compile(r"(entry |value:? )'(?!…').*'", re.DOTALL | re.IGNORECASE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,10 @@ def _hint(number: int) -> str:
 def said(error: Error, sessions: Sessions) -> str:
     """The message without row values and secrets, on one line."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
-    masked = _VALUES.sub(r"\1'…'", re.sub(r"\s+", " ", text).strip())
-    return sessions.redact(masked) or "the connection was lost"
+    text = re.sub(r"\s+", " ", text).strip()
+    for values in _VALUES:
+        text = values.sub(r"\1'…'", text)
+    return sessions.redact(text) or "the connection was lost"
 
 
 def lost_reply(doing: Doing) -> Doing:

@@ -18,6 +18,7 @@ from changeover.drivers.databases.mysql_blocker import described, shows_locks
 from changeover.drivers.databases.mysql_errors import Doing, translated
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
 from changeover.drivers.databases.mysql_privileges import ON_DATABASE, Needs, Privileges, may_read, missing
+from changeover.drivers.databases.mysql_scratch import PREFIX
 from changeover.drivers.databases.mysql_session import Connection, Sessions
 from changeover.drivers.databases.mysql_tools import CLIENTS, DUMPS, Tools
 
@@ -71,9 +72,13 @@ class Doctor:
         oldest = OLDEST[product.mariadb]
         if product.version < oldest:
             fix = f"upgrade it to {'.'.join(map(str, oldest))} or newer"
-            yield Finding("version", ok=False, detail=f"{product} changes a schema in steps that a crash tears apart", fix=fix)
+            yield Finding(
+                "version", ok=False, detail=f"{product} changes a schema in steps that a crash tears apart", fix=fix
+            )
         if db.execute("SELECT @@GLOBAL.read_only")[0][0]:
-            yield Finding("primary", ok=False, detail="the database takes no writes", fix="point the URL at the primary")
+            yield Finding(
+                "primary", ok=False, detail="the database takes no writes", fix="point the URL at the primary"
+            )
         may = Privileges.read(db)
         yield from self._may(db, may)
         yield from _binary_log(db, may)
@@ -90,8 +95,10 @@ class Doctor:
         process = missing(["PROCESS"], may)
         yield _whether("see others", process, f"{may.login} cannot see who holds a lock", fatal=self.login)
         if needs.scratch:
-            ok = may.may("CREATE", f"{'changeover_scratch_'}x")
-            yield _whether("restore into scratch", [] if ok else ["CREATE"], f"{may.login} may not create a scratch database")
+            ok = may.may("CREATE", f"{PREFIX}x")
+            yield _whether(
+                "restore into scratch", [] if ok else ["CREATE"], f"{may.login} may not create a scratch database"
+            )
         if needs.dumps:
             why = f"{may.login} may not make commits stand still, so tables that are written meanwhile are restored, not compared"
             yield _whether("compare restore points", missing(["RELOAD"], may), why, fatal=False)
@@ -174,7 +181,8 @@ def _settings(db: Connection) -> Iterator[Finding]:
             fix="write change files with backticks for names and single quotes for texts",
             fatal=False,
         )
-    if str(dict(db.execute("SHOW VARIABLES LIKE 'wsrep_on'")).get("wsrep_on", "OFF")).upper() == "ON":
+    cluster = [str(value).upper() for _, value in db.execute("SHOW VARIABLES LIKE 'wsrep_on'")]
+    if cluster == ["ON"]:
         yield Finding(
             "cluster",
             ok=False,
@@ -184,7 +192,9 @@ def _settings(db: Connection) -> Iterator[Finding]:
         )
     if not shows_locks(db):
         maria = "INSTALL SONAME 'metadata_lock_info'" if db.product.mariadb else ""
-        instrument = "UPDATE performance_schema.setup_instruments SET enabled = 'YES' WHERE name = 'wait/lock/metadata/sql/mdl'"
+        instrument = (
+            "UPDATE performance_schema.setup_instruments SET enabled = 'YES' WHERE name = 'wait/lock/metadata/sql/mdl'"
+        )
         yield Finding(
             "who holds a table",
             ok=False,

@@ -40,9 +40,7 @@ class MysqlLedger(Ledger):
             self.query(sql, {})
 
     def applied(self) -> tuple[Applied, ...]:
-        rows = self.query(
-            f"SELECT {_COLUMNS} FROM {APPLIED} WHERE done = 1 ORDER BY at, version, phase DESC, idx", {}
-        )
+        rows = self.query(f"SELECT {_COLUMNS} FROM {APPLIED} WHERE done = 1 ORDER BY at, version, phase DESC, idx", {})
         return tuple(Applied(Version(v), Phase(p), i, d, at, run, f) for v, p, i, d, at, run, f in rows)
 
     def is_marked(self, marker: Applied) -> bool:
@@ -91,7 +89,9 @@ def _values(marker: Applied) -> dict[str, str | int | float]:
 def ledger_on(db: Connection) -> MysqlLedger:
     """The ledger in this database; its tables may be missing."""
     return MysqlLedger(
-        lambda sql, values: db.execute(_NAME.sub(r"%(\1)s", sql.replace("%", "%%")), values) if values else db.execute(sql),
+        lambda sql, values: (
+            db.execute(_NAME.sub(r"%(\1)s", sql.replace("%", "%%")), values) if values else db.execute(sql)
+        ),
         for_update=" FOR UPDATE",
     )
 

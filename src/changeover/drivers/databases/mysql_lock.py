@@ -86,7 +86,9 @@ class NamedLock:
             session = self.holder(db)
             if session is None or session == db.id or self.is_ours(db, session, owner):
                 return len(ended)
-            if not anybody and has_ledger(db):  # read after the look: had the holder a newer fence, its claim would be there
+            if not anybody and has_ledger(
+                db
+            ):  # read after the look: had the holder a newer fence, its claim would be there
                 owner.judge(ledger_on(db).claims(), time.time())
             ended.add(session)
             end(db, session)

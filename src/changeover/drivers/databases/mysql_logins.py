@@ -57,7 +57,10 @@ class Logins:
         wanted = Wanted(f"login {login}: {how.lower()}")
 
         def attempt() -> None:
-            with acting.sessions.session(acting.owner.fence) as db, acting.lock.held(db, acting.owner, acting.limits.lock):
+            with (
+                acting.sessions.session(acting.owner.fence) as db,
+                acting.lock.held(db, acting.owner, acting.limits.lock),
+            ):
                 acting.owner.must_hold(ledger_on(db).claims() if has_ledger(db) else (), time.time())
                 accounts = db.execute(_ACCOUNTS, (login,))
                 if not accounts:

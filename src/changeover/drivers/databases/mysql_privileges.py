@@ -16,7 +16,9 @@ ON_DATABASE = (
     "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "TRIGGER",
     "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "EVENT", "LOCK TABLES",
 )  # fmt: skip
-_GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?:TABLE |DATABASE )?(?P<where>(?:`[^`]*`|\*)\.(?:`[^`]*`|\*)) TO ", re.IGNORECASE)
+_GRANT = re.compile(
+    r"GRANT (?P<what>.+?) ON (?:TABLE |DATABASE )?(?P<where>(?:`[^`]*`|\*)\.(?:`[^`]*`|\*)) TO ", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,10 @@ def _matches(pattern: str, name: str) -> bool:
     """A database pattern of a GRANT: `%` and `_`, unless they are escaped."""
     parts = re.findall(r"\\.|%|_|[^\\%_]+", pattern)
     plain = {"%": ".*", "_": "."}
-    return re.fullmatch("".join(plain.get(p) or re.escape(p.removeprefix("\\")) for p in parts), name, re.IGNORECASE) is not None
+    return (
+        re.fullmatch("".join(plain.get(p) or re.escape(p.removeprefix("\\")) for p in parts), name, re.IGNORECASE)
+        is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +128,3 @@ def may_read(db: Connection, database: str, table: str) -> bool:
     except pymysql.err.Error:
         return False
     return True
-
-

@@ -62,7 +62,7 @@ class Connection:
         """`line`: the session's socket once more, to cut it from another thread."""
         self._raw = raw
         self._line = line
-        self.id = int(raw.thread_id())
+        self.id = int(raw.thread_id())  # type: ignore[no-untyped-call]
         (said,) = self.execute("SELECT VERSION()")[0]
         self.product = Product.of(str(said))
 
@@ -148,7 +148,7 @@ def _opened(address: Address, name: str) -> Connection:
         host=address.host,
         port=address.port,
         user=address.user,
-        password=address.password.encode(),  # type: ignore[arg-type] # bytes: a str would be sent as latin1
+        password=address.password.encode(),  # a str would be sent as latin1
         database=address.database,
         unix_socket=address.socket or None,
         charset="utf8mb4",

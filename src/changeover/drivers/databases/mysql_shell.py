@@ -25,7 +25,7 @@ co_run() { co_program=$(command -v "$1" || command -v "$2") || { echo "STOP: nei
 if [ -n "$co_socket" ]; then set -- --protocol=socket --socket="$co_socket" "$@"
 else set -- --protocol=tcp --host="$co_host" --port="$co_port" "$@"; fi
 MYSQL_PWD=$co_password "$co_program" --no-defaults --default-character-set=utf8mb4 --user="$co_user" "$@"; }
-sql() { co_run mariadb mysql --batch --skip-column-names --binary-mode "$@" "$co_name"; }"""
+sql() { co_run mariadb mysql --batch --raw --skip-column-names --binary-mode "$@" "$co_name"; }"""
 
 
 def there(words: str) -> tuple[str, ...]:

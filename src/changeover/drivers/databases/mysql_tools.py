@@ -83,7 +83,11 @@ def address_words(address: Address, *, mariadb: bool) -> list[str]:
         words += ["--protocol=socket", f"--socket={address.socket}"]
     else:
         words += ["--protocol=tcp", f"--host={address.host}", f"--port={address.port}"]
-    words += [f"--{key.replace('_', '-')}={address.tls[key]}" for key in ("ssl_ca", "ssl_cert", "ssl_key") if key in address.tls]
+    words += [
+        f"--{key.replace('_', '-')}={address.tls[key]}"
+        for key in ("ssl_ca", "ssl_cert", "ssl_key")
+        if key in address.tls
+    ]
     if address.flag("ssl_verify_identity") or address.flag("ssl_verify_cert"):
         mode = "VERIFY_IDENTITY" if address.flag("ssl_verify_identity") else "VERIFY_CA"
         words.append("--ssl-verify-server-cert" if mariadb else f"--ssl-mode={mode}")

@@ -12,7 +12,9 @@ _SPELLINGS = {
     "character varying": "varchar", "char varying": "varchar", "nvarchar": "varchar", "json": "longtext",
 }  # fmt: skip
 _DEFAULT_SIZES = {"decimal": "10,0", "char": "1", "bit": "1", "binary": "1", "year": "4"}
-_PARTS = re.compile(r"(?P<base>[a-z0-9 ]+?)\s*(?:\((?P<size>.*)\))?\s*(?P<sign>(?:unsigned|signed|zerofill|\s)*)", re.DOTALL)
+_PARTS = re.compile(
+    r"(?P<base>[a-z0-9 ]+?)\s*(?:\((?P<size>.*)\))?\s*(?P<sign>(?:unsigned|signed|zerofill|\s)*)", re.DOTALL
+)
 _TEXTS = re.compile(r"('(?:[^']|'')*')")
 
 
