@@ -65,7 +65,7 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`kind` is postgresql or sqlite; `backups` None: no restore points. References are unresolved."""
+    """`kind` is postgresql, mysql or sqlite; `backups` None: no restore points. References are unresolved."""
 
     kind: str
     url: str

@@ -18,8 +18,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 
-import pymysql
-
 from changeover.core.errors import StatementFailed, StatementFateUnknown, Where
 from changeover.core.model import Applied, Lock, Statement
 from changeover.core.ports import Lockwait
@@ -30,6 +28,7 @@ from changeover.drivers.databases.mysql_apply import LOSSES, Acting, committing
 from changeover.drivers.databases.mysql_blocker import BlockerWatch, old_holder
 from changeover.drivers.databases.mysql_errors import Doing, is_busy, is_lost, lost_reply, translate, translated
 from changeover.drivers.databases.mysql_ledger import MysqlLedger, has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import (
     CALL,
     Connection,

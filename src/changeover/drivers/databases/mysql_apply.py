@@ -12,8 +12,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
-import pymysql
-
 from changeover.core.errors import Where
 from changeover.core.model import Applied, Statement
 from changeover.core.ports import Fence, Lockwait
@@ -23,6 +21,7 @@ from changeover.drivers.databases.limits import Busy, Limits, Pace, Wanted, unti
 from changeover.drivers.databases.mysql_blocker import BlockerWatch
 from changeover.drivers.databases.mysql_errors import Doing, is_busy, is_lost, lost_reply, translate, translated
 from changeover.drivers.databases.mysql_ledger import MysqlLedger, has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_lock import NamedLock
 from changeover.drivers.databases.mysql_session import (
     CALL,

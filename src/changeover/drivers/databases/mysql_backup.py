@@ -8,8 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pymysql
-
 from changeover.core.errors import StatementFailed, Where
 from changeover.core.model import RestorePoint, Statement
 from changeover.core.ports import Fence
@@ -19,6 +17,7 @@ from changeover.drivers.databases.ledger_sql import digest_of
 from changeover.drivers.databases.mysql_dump import dump_command, has_begun, restorable, restore_command
 from changeover.drivers.databases.mysql_errors import is_full, number_of, said
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_scratch import ScratchDatabase, ScratchMaker, unlog
 from changeover.drivers.databases.mysql_session import Connection, Product, Sessions
 from changeover.drivers.databases.mysql_snapshot import Seen, Standstill, freeze, looking, revision_in

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pymysql
-
 from changeover.drivers.databases.ledger_sql import age
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import CALL, Connection, Sessions, limit_statements
 
 OLD = 0.1  # seconds: behind a transaction older than this nobody shall queue

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-import pymysql
-
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_probe import quoted
 from changeover.drivers.databases.mysql_session import Connection
 

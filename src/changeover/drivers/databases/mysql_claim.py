@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import pymysql
-
 from changeover.core.model import Claim
 from changeover.core.ports import Fence
 from changeover.drivers.databases.ledger_sql import Owner
 from changeover.drivers.databases.limits import Busy, Limits, Wanted, until_locked
 from changeover.drivers.databases.mysql_errors import is_busy
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_lock import NamedLock
 from changeover.drivers.databases.mysql_session import CALL, Connection, Sessions, watchdog, whole_seconds
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pymysql
-
 from changeover.core.errors import (
     NOTHING_CHANGED,
     ChangeoverError,
@@ -17,6 +15,7 @@ from changeover.core.errors import (
     StatementFailed,
     Where,
 )
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import Sessions
 
 Error = pymysql.err.Error

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pymysql
-
 from changeover.core.errors import ChangeoverError, ToolMissing
 from changeover.core.ports import Finding
 from changeover.drivers.databases.ledger_sql import age
@@ -17,6 +15,7 @@ from changeover.drivers.databases.mysql_backup import BackupSettings
 from changeover.drivers.databases.mysql_blocker import described, shows_locks
 from changeover.drivers.databases.mysql_errors import Doing, translated
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_privileges import ON_DATABASE, Needs, Privileges, may_read, missing
 from changeover.drivers.databases.mysql_scratch import PREFIX
 from changeover.drivers.databases.mysql_session import Connection, Sessions

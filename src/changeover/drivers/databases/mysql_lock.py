@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pymysql
-
 from changeover.core.errors import DatabaseDenied
 from changeover.drivers.databases.ledger_sql import Owner
 from changeover.drivers.databases.limits import Busy, Limits, Pace, Wanted, not_obtained
 from changeover.drivers.databases.mysql_errors import NO_SUCH_THREAD, NOT_YOUR_THREAD, number_of
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import Connection
 
 END_WITHIN = 10.0  # seconds for an ended session to be gone; an ALTER that is ended undoes its copy first

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import pymysql
-
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_probe import quoted
 from changeover.drivers.databases.mysql_scratch import PREFIX
 from changeover.drivers.databases.mysql_session import Connection, Product

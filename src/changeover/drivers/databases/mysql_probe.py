@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import pymysql
-
 from changeover.core.model import Probe
 from changeover.drivers.databases.mysql_errors import NO_SUCH_TRIGGER, number_of
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import Connection
 from changeover.drivers.databases.mysql_types import same_type
 

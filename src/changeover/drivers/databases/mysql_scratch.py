@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pymysql
-
 from changeover.drivers.databases.mysql_errors import is_denied, said
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_probe import quoted
 from changeover.drivers.databases.mysql_session import Connection, Sessions, watchdog
 from changeover.drivers.databases.mysql_sums import MARK

@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from changeover.core.errors import ExtraMissing
 from changeover.drivers.databases.mysql_address import Address, address_of, other
-
-try:
-    import pymysql
-    from pymysql.connections import Connection as Raw
-except ImportError:
-    raise ExtraMissing(
-        "the MariaDB and MySQL driver needs PyMySQL, which is not installed", next=("pip install 'changeover[mysql]'",)
-    ) from None
+from changeover.drivers.databases.mysql_library import pymysql
 
 Rows = Sequence[tuple[Any, ...]]
 Values = Mapping[str, Any] | Sequence[Any] | None
@@ -58,7 +50,7 @@ class Product:
 class Connection:
     """One session in autocommit. Errors are PyMySQL's."""
 
-    def __init__(self, raw: Raw[Any], line: socket.socket) -> None:
+    def __init__(self, raw: pymysql.connections.Connection[Any], line: socket.socket) -> None:
         """`line`: the session's socket once more, to cut it from another thread."""
         self._raw = raw
         self._line = line
@@ -144,7 +136,7 @@ class Sessions:
 
 
 def _opened(address: Address, name: str) -> Connection:
-    raw = Raw(
+    raw = pymysql.connections.Connection(
         host=address.host,
         port=address.port,
         user=address.user,

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import pymysql
-
 from changeover.drivers.databases.compare import Sum, differences
 from changeover.drivers.databases.mysql_blocker import old_holder
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import Connection, Sessions
 from changeover.drivers.databases.mysql_sums import alike
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import pymysql
 import pytest
 
-from changeover.core.errors import DatabaseDenied, DatabaseUnreachable, StatementFailed, ToolMissing, Where
+from changeover.core.errors import (
+    DatabaseDenied,
+    DatabaseUnreachable,
+    ExtraMissing,
+    StatementFailed,
+    ToolMissing,
+    Where,
+)
 from changeover.core.model import BackfillStatement, Phase, Statement
 from changeover.drivers.databases.compare import Sum
 from changeover.drivers.databases.ledger_sql import Owner
@@ -28,6 +38,15 @@ URL = "mysql://shop:s3cr%40t@db.example:3307/shop?ssl_ca=/etc/ca.pem&ssl_verify_
 SESSIONS = Sessions(lambda: URL, "production")
 DOING = Doing("+ column orders.a", (Where("1.1.0.expand.sql", 3),))
 MARIADB, MYSQL = Product(mariadb=True, version=(10, 11, 19)), Product(mariadb=False, version=(8, 0, 36))
+
+
+def test_without_the_library_its_extra_is_named(monkeypatch):
+    for name in [n for n in sys.modules if n.startswith(("pymysql", "changeover.drivers.databases.mysql"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(ExtraMissing, match="PyMySQL") as missing:
+        importlib.import_module("changeover.drivers.databases.mysql")
+    assert "changeover[mysql]" in missing.value.next[0]
 
 
 # addresses ---------------------------------------------------------------------------------------------------
