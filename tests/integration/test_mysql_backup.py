@@ -351,6 +351,31 @@ def test_what_others_have_defined_is_restored_without_their_logins(
     assert "DEFINER=`root`@`localhost`" in (site.directory / "backups" / "theirs.sql").read_text(errors="replace")
 
 
+def test_nothing_runs_by_itself_in_a_copy(site: Mysql) -> None:
+    rich(site)
+    site.driver.backup("events", TestFence())
+    scratch = site.driver.rehearse(())
+    try:
+        with site.second(url=scratch.url)._sessions.connect() as copy:
+            found = copy.execute(
+                "SELECT event_name, status FROM information_schema.events WHERE event_schema = DATABASE()"
+            )
+        assert found == (("nightly", "DISABLED"),)
+    finally:
+        scratch.close()
+
+
+@pytest.mark.parametrize("name", ["{live}.", "`{live}` . "])
+def test_a_copy_that_would_reach_into_the_live_database_is_no_rehearsal(site: Mysql, name: str) -> None:
+    site.run("CREATE TABLE audit (id bigint)")
+    into = name.format(live=site.name)
+    site.run(f"CREATE TRIGGER zz_i AFTER INSERT ON orders FOR EACH ROW INSERT INTO {into}audit VALUES (NEW.id)")
+    assert site.driver.backup("before", TestFence()).proof == "compared"
+    with pytest.raises(RestorePointFailed, match="trigger zz_i: names the database"):
+        site.driver.rehearse(())
+    assert nothing_is_left(site)
+
+
 def test_a_password_is_in_no_argument(site: Mysql) -> None:
     script = 'echo "$@" >> {{}}/argv; echo "$MYSQL_PWD" >> {{}}/env; exec {real} "$@"'.replace(
         "{{}}", str(site.directory)

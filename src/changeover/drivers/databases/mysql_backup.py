@@ -18,7 +18,7 @@ from changeover.drivers.databases.mysql_dump import dump_command, has_begun, res
 from changeover.drivers.databases.mysql_errors import is_full, number_of, said
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
 from changeover.drivers.databases.mysql_library import pymysql
-from changeover.drivers.databases.mysql_scratch import ScratchDatabase, ScratchMaker, unlog
+from changeover.drivers.databases.mysql_scratch import ScratchDatabase, ScratchMaker, must_not_reach, unlog
 from changeover.drivers.databases.mysql_session import Connection, Product, Sessions
 from changeover.drivers.databases.mysql_snapshot import Seen, Standstill, freeze, looking, revision_in
 from changeover.drivers.databases.mysql_sums import alike, table_sum, tables
@@ -179,6 +179,9 @@ class MysqlBackup:
                 scratch = self._scratches.make()
                 try:
                     self._restore(dump, scratch, server, _nothing)
+                    if self.settings.restore_into is None:
+                        with Sessions(scratch.url, self.sessions.environment).session() as copy:
+                            must_not_reach(copy, self.sessions.address.database)
                     _apply(Sessions(scratch.url, self.sessions.environment), statements)
                 except BaseException:
                     scratch.close()

@@ -1,7 +1,7 @@
 """What the catalogue of a MariaDB or MySQL database says, as a hash.
 
 Made of names and definitions, so a dump and restore keeps it, also under another name of the database. Left out: changeover's
-own objects, definers, grants, comments, values of AUTO_INCREMENT and of sequences, partitions (they come and go by themselves).
+own objects, whether events are enabled, definers, grants, comments, values of AUTO_INCREMENT and of sequences, partitions (they come and go by themselves).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PARTS = (
              WHERE p.specific_schema = %(db)s AND p.specific_name = r.specific_name AND p.routine_type = r.routine_type))
         FROM information_schema.routines r WHERE routine_schema = %(db)s AND routine_name {_MINE}""",
     f"""SELECT 'event', event_name, CONCAT_WS('|', event_type, event_definition, execute_at, interval_value, interval_field, starts,
-          ends, status, on_completion, sql_mode)
+          ends, on_completion, sql_mode)
         FROM information_schema.events WHERE event_schema = %(db)s AND event_name {_MINE}""",
     """SELECT 'database', 'itself', CONCAT_WS('|', default_character_set_name, default_collation_name)
        FROM information_schema.schemata WHERE schema_name = %(db)s""",

@@ -23,6 +23,8 @@ _COMMON = (
 _MYSQL_ONLY = ("--set-gtid-purged=OFF", "--column-statistics=0")
 _NAME = rb"`(?:[^`]|``)*`"
 _DEFINER = re.compile(rb"^(CREATE |/\*!\d+ (?:CREATE\*/ /\*!\d+ )?)DEFINER=" + _NAME + rb"(?:@" + _NAME + rb")?")
+_EVENT = b"/*!50106 CREATE*/ "
+_ENABLED = re.compile(rb"( ON COMPLETION (?:NOT )?PRESERVE) ENABLE")
 _BEGUN = (
     b"\n-- Table structure for ",
     b"\n-- Temporary ",
@@ -46,13 +48,14 @@ def restore_command(program: Path, address: Address, *, mariadb: bool, unlogged:
 
 
 def restorable(dump: Path) -> Iterator[bytes]:
-    """The lines of a dump without the definers of triggers, views, routines and events: scratch need not know those logins.
+    """The lines of a dump as scratch takes them: no definers, whose logins it need not know, and no event that would run.
 
     A line of rows begins with INSERT or a parenthesis, so it is never taken for one of these.
     """
     with dump.open("rb") as lines:
         for line in lines:
-            yield _DEFINER.sub(rb"\1", line)
+            told = _ENABLED.sub(rb"\1 DISABLE", line, count=1) if line.startswith(_EVENT) else line
+            yield _DEFINER.sub(rb"\1", told)
 
 
 def has_begun(part: Path) -> bool:

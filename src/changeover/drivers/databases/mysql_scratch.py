@@ -7,6 +7,7 @@ overwritten when it is empty or carries changeover's mark, and never when it is 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,6 +110,29 @@ class ScratchMaker:
             if holder is not None and here == there:
                 raise failed("restore_into is the live database itself; it was not touched")
             yield
+
+
+_TEXTS = (
+    "SELECT CONCAT('trigger ', trigger_name), action_statement FROM information_schema.triggers WHERE trigger_schema = DATABASE()",
+    "SELECT CONCAT('view ', table_name), view_definition FROM information_schema.views WHERE table_schema = DATABASE()",
+    (
+        "SELECT CONCAT(LOWER(routine_type), ' ', routine_name), routine_definition FROM information_schema.routines "
+        "WHERE routine_schema = DATABASE()"
+    ),
+)
+
+
+def must_not_reach(db: Connection, live: str) -> None:
+    """Raises RestorePointFailed when something in the copy names the live database, which is on the same server: a probe
+    that runs on the copy would then write into the live one.
+    """
+    named = re.compile(rf"(?<![\w$`])(?:{re.escape(live)}|{re.escape(quoted(live))})\s*\.", re.IGNORECASE)
+    found = [str(name) for sql in _TEXTS for name, text in db.execute(sql) if named.search(str(text or ""))]
+    if found:
+        raise failed(
+            f"{', '.join(found[:5])}: names the database {live} itself, so a copy on the same server would reach into it. "
+            "Write it without the database's name, or give restore_into a database on another server"
+        )
 
 
 def unlog(db: Connection) -> bool:

@@ -26,7 +26,7 @@ _READ_DIFFERENTLY = frozenset(
     {"ANSI", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL"}
 )
 _CONNECT_ERROR = 2003
-_LONG_AGO = 7 * 86_400  # seconds that an idle session of ours may live: a snapshot is held while its dump is restored
+_IDLE = 120  # seconds of silence after which the server ends a session of ours: we are gone, and hold locks
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _settle(db: Connection) -> None:
     """Messages in English; SQL read as its grammar reads it, whatever the server's own sql_mode says of quotes."""
     (mode,) = db.execute("SELECT @@SESSION.sql_mode")[0]
     kept = ",".join(m for m in str(mode).split(",") if m not in _READ_DIFFERENTLY)
-    db.execute("SET SESSION sql_mode = %s, wait_timeout = %s", (kept, _LONG_AGO))
+    db.execute("SET SESSION sql_mode = %s, wait_timeout = %s", (kept, _IDLE))
     with suppress(pymysql.err.Error):  # only words depend on it
         db.execute("SET SESSION lc_messages = 'en_US'")
 

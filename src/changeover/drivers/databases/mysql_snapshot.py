@@ -27,6 +27,7 @@ _HOLD = {
     True: ("BACKUP STAGE START", "BACKUP STAGE BLOCK_COMMIT"),
     False: ("FLUSH TABLES WITH READ LOCK",),
 }
+_HELD_FOR = 7 * 86_400  # seconds that a snapshot may wait for its dump and the restore
 _LET_GO = {True: "BACKUP STAGE END", False: "UNLOCK TABLES"}
 
 
@@ -73,6 +74,7 @@ def looking(sessions: Sessions, fence: int | None) -> Iterator[Connection]:
     with sessions.connect(fence) as db:
         alike(db)
         db.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        db.execute("SET SESSION wait_timeout = %s", (_HELD_FOR,))
         yield db
 
 
