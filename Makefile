@@ -30,7 +30,7 @@ chaos: $(VENV)/.ready servers ## seeded SIGKILLs on real servers; SEED=… repea
 docs: $(VENV)/.ready ## write the generated pages of the reference again
 	$(RUN) changeover.ui.reference docs/reference
 
-servers: ## HAProxy and PostgreSQL for the tests: installed when apt may, otherwise named
+servers: ## HAProxy, PostgreSQL and MariaDB for the tests: installed when apt may, otherwise named
 	@sh tests/servers.sh
 
 setup: $(VENV)/.ready

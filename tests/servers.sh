@@ -5,6 +5,7 @@ set -u
 missing=""
 command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || missing="$missing haproxy"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
+[ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null 2>&1 || missing="$missing mariadb-server"
 command -v socat >/dev/null 2>&1 || missing="$missing socat"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
 command -v sqlite3 >/dev/null 2>&1 || missing="$missing sqlite3"

@@ -22,7 +22,7 @@ from changeover.core.errors import ChangesEdited, FencedOut, ForeignStore, Resto
 from changeover.core.model import COMPLETE, Phase, Probe
 from changeover.core.ports import Database
 
-KINDS = ("memory", "sqlite", "postgresql", "sqlserver")
+KINDS = ("memory", "sqlite", "postgresql", "mysql", "sqlserver")
 
 
 @pytest.fixture(params=KINDS)

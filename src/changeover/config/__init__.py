@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from changeover.config.balancers import Balancer, Envoy, Haproxy
-    from changeover.config.database import Database, Postgresql, Sqlite, SqlServer
+    from changeover.config.database import Database, Mysql, Postgresql, Sqlite, SqlServer
     from changeover.config.glance import Peek, peek
     from changeover.config.instances import CommandInstances, Instances, ProcessInstances
     from changeover.config.loader import load
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "balancers": ("Balancer", "Envoy", "Haproxy"),
-    "database": ("Database", "Postgresql", "SqlServer", "Sqlite"),
+    "database": ("Database", "Mysql", "Postgresql", "SqlServer", "Sqlite"),
     "instances": ("CommandInstances", "Instances", "ProcessInstances"),
     "loader": ("load",),
     "glance": ("Peek", "peek"),
@@ -46,6 +46,7 @@ __all__ = [
     "Facts",
     "Haproxy",
     "Instances",
+    "Mysql",
     "Origin",
     "Peek",
     "Postgresql",

@@ -75,6 +75,17 @@ class SqlServerBackup(Backup):
     )
 
 
+class MysqlBackup(Backup):
+    """The restore point before the first schema change, taken with MariaDB's or MySQL's own means or with a command of yours."""
+
+    command: Annotated[tuple[str, ...], Argv()] | None = Field(
+        default=None, description="your own backup command, instead of mariadb-dump or mysqldump"
+    )
+    restore_into: Referring | None = Field(
+        default=None, description="URL of a database that may be overwritten, to prove the restore point"
+    )
+
+
 def _or_none(value: Any) -> Any:
     if isinstance(value, str):
         if value != "none":
@@ -100,6 +111,11 @@ def _login(value: object) -> str:
     return text
 
 
+Login = Annotated[
+    str, PlainValidator(_login), WithJsonSchema({"type": "string"}), Words("text; placeholder `{version}`")
+]
+
+
 def _postgresql_url(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://", "${")):
         raise refuse(
@@ -112,6 +128,14 @@ def _sqlserver_url(value: str) -> str:
     if not value.startswith(("mssql://", "${")):
         raise refuse(
             f"{shown(value)} is not the URL of a SQL Server database; write mssql://user@host/name or a reference"
+        )
+    return value
+
+
+def _mysql_url(value: str) -> str:
+    if not value.startswith(("mysql://", "mariadb://", "${")):
+        raise refuse(
+            f"{shown(value)} is not the URL of a MariaDB or MySQL database; write mysql://user@host/name or a reference"
         )
     return value
 
@@ -137,12 +161,9 @@ class Postgresql(Section):
     backup: Annotated[PostgresqlBackup | None, _NONE] = Field(
         default_factory=PostgresqlBackup, description="the restore point; `none`: every release needs `--ack no-backup`"
     )
-    login: (
-        Annotated[
-            str, PlainValidator(_login), WithJsonSchema({"type": "string"}), Words("text; placeholder `{version}`")
-        ]
-        | None
-    ) = Field(default=None, description="one login role per version, so that a retired version cannot write any more")
+    login: Login | None = Field(
+        default=None, description="one login role per version, so that a retired version cannot write any more"
+    )
 
 
 class SqlServer(Section):
@@ -157,12 +178,28 @@ class SqlServer(Section):
     backup: Annotated[SqlServerBackup | None, _NONE] = Field(
         default_factory=SqlServerBackup, description="the restore point; `none`: every release needs `--ack no-backup`"
     )
-    login: (
-        Annotated[
-            str, PlainValidator(_login), WithJsonSchema({"type": "string"}), Words("text; placeholder `{version}`")
-        ]
-        | None
-    ) = Field(default=None, description="one login per version, so that a retired version cannot write any more")
+    login: Login | None = Field(
+        default=None, description="one login per version, so that a retired version cannot write any more"
+    )
+
+
+class Mysql(Section):
+    """A MariaDB or MySQL database."""
+
+    type: Literal["mysql"] = Field(description="MariaDB or MySQL")
+    url: Annotated[Referring, AfterValidator(_mysql_url)] = Field(
+        description="its URL, or that of a socket: `mysql://user@/name?unix_socket=PATH`; the password by reference only"
+    )
+    changes: ChangeFiles = Field(description="where the schema changes come from")
+    limits: Limits = Field(
+        default_factory=Limits, description="what a change may cost; `lock` counts in whole seconds here, at least one"
+    )
+    backup: Annotated[MysqlBackup | None, _NONE] = Field(
+        default_factory=MysqlBackup, description="the restore point; `none`: every release needs `--ack no-backup`"
+    )
+    login: Login | None = Field(
+        default=None, description="one login per version, so that a retired version cannot write any more"
+    )
 
 
 class Sqlite(Section):
@@ -188,7 +225,8 @@ class Sqlite(Section):
 
 Database = Annotated[
     Annotated[Postgresql, Tag("(postgresql)")]
+    | Annotated[Mysql, Tag("(mysql)")]
     | Annotated[SqlServer, Tag("(sqlserver)")]
     | Annotated[Sqlite, Tag("(sqlite)")],
-    variants("type", "postgresql", "sqlserver", "sqlite", later=("mysql", "mariadb")),
+    variants("type", "postgresql", "mysql", "sqlserver", "sqlite"),
 ]

@@ -21,7 +21,7 @@ class Facts:
     """What `init` found out. "" or empty is *not found*: it becomes a mark.
 
     `pools` and `backends` have the pool's name as key; a pool's instances are `host:port`. `dialect` is `postgresql`,
-    `sqlserver`, `sqlite` or "" for no database; `seen` says, for people, where the facts come from.
+    `mysql`, `sqlserver`, `sqlite` or "" for no database; `seen` says, for people, where the facts come from.
     """
 
     app: str = ""
@@ -122,9 +122,7 @@ def _database(facts: Facts) -> Iterator[str]:
     yield f"  type: {facts.dialect}"
     yield "  url: ${env:DATABASE_URL}           # secrets by reference only"
     yield f"  changes: {{ source: changeover, path: {_text(facts.changes or 'db/changes/')} }}"
-    if facts.dialect == "postgresql":
-        yield '  # login: "app_{version}"          # one login role per version: a retired version cannot write any more'
-    if facts.dialect == "sqlserver":
+    if facts.dialect in ("postgresql", "mysql", "sqlserver"):
         yield '  # login: "app_{version}"          # one login per version: a retired version cannot write any more'
     yield "  # backup: none                     # the default takes one, restores it and compares"
     yield "# probes:                              # without probes the proof of a version is UNVERIFIED"

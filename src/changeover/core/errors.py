@@ -287,6 +287,19 @@ class LoginMissing(ChangeoverError):
     title = "a version has no login of its own"
 
 
+class StatementFateUnknown(ChangeoverError):
+    """A statement was begun, and how it ended is not known: the process or the server died right then.
+
+    MariaDB and MySQL commit a change of the schema by itself, so it and its marker are never one transaction. Where the catalogue
+    cannot show whether it was done, it is not run again: a person looks, and tells changeover with one of the two
+    statements that the error prints.
+    """
+
+    code = "CO-0115"
+    exit = Exit.UNKNOWN
+    title = "it is not known whether a statement was done"
+
+
 # 02: traffic and instances ---------------------------------------------------------------------------
 
 

@@ -213,7 +213,7 @@ class Database(Protocol):
 
     @property
     def dialect(self) -> str:
-        """`postgresql`, `sqlserver` or `sqlite`."""
+        """`postgresql`, `mysql` (MariaDB too), `sqlserver` or `sqlite`."""
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -244,7 +244,7 @@ class Database(Protocol):
         """Run one statement with its marker in one transaction; where that is impossible (`alone`), look before and after.
 
         Already marked: nothing to do. Done in the catalogue but not marked: only mark it. Raises LockNotObtained,
-        StatementFailed, FencedOut.
+        StatementFailed, StatementFateUnknown, FencedOut.
         """
 
     def complete(self, marker: Applied, fence: Fence) -> int:

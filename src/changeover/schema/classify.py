@@ -24,8 +24,7 @@ DEFAULT_KEY = "id"
 OWN_TABLES = ("changeover_claim", "changeover_applied", "changeover_state")
 _ROWS = (Insert, Delete)  # in a transaction with their marker on every engine
 _LEDGER_ONLY = (
-    "the catalogue does not show whether it was done, so after a kill only the ledger can tell; it is then done once more, "
-    "which changes nothing"
+    "the catalogue does not show whether it was done, so after a kill in the middle of it a person is asked (CO-0115)"
 )
 _HEAVIEST = (Lock.NONE, Lock.BRIEF, Lock.SCAN, Lock.REWRITE)
 

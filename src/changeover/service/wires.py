@@ -65,7 +65,7 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`kind` is postgresql, sqlserver or sqlite; `backups` None: no restore points. References are unresolved."""
+    """`kind` is postgresql, mysql, sqlserver or sqlite; `backups` None: no restore points. References are unresolved."""
 
     kind: str
     url: str

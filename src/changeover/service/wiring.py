@@ -191,12 +191,18 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         return SqliteDatabase(SqliteSettings(url, wires.environment, wanted.backups, limits, words))
     if wanted.kind == "sqlserver":
         return _sqlserver(wires, wanted, secrets)
+    into = None if wanted.restore_into is None else partial(secrets.reveal, wanted.restore_into)
+    words = shell_value(wanted.url)
+    if wanted.kind == "mysql":
+        from changeover.drivers.databases import mysql
+        from changeover.drivers.databases import mysql_backup as kept
+
+        dumps = None if wanted.backups is None else kept.BackupSettings(wanted.backups, wanted.backup_command, into)
+        return mysql.MysqlDatabase(mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words))
     from changeover.drivers.databases.postgresql import PostgresqlDatabase, PostgresqlSettings
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
-    into = None if wanted.restore_into is None else partial(secrets.reveal, wanted.restore_into)
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
-    words = shell_value(wanted.url)
     return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
 
 

@@ -140,7 +140,7 @@ def test_ddl_commits_so_it_must_be_seen_or_do_no_harm_when_done_again() -> None:
         Probe("function", "f", definition="function"),
         Probe("function", "f", definition="procedure"),
     ]
-    told = [s.probe is None and "only the ledger can tell" in s.reason for s in found.expand]
+    told = [s.probe is None and "a person is asked" in s.reason for s in found.expand]
     assert told == [False, False, False, True, True, True, True, False, False, True]
     assert found.expand[6].verdict is Verdict.OK
 

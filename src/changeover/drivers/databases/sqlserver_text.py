@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from changeover.schema.dialects import dialect_of
 from changeover.schema.tokens import Kind, Token, lower, tokenize
 
-LEXICON = replace(dialect_of("sqlite").lexicon, dialect="sqlserver", nested_comments=True)
-"""SQLite reads T-SQL's names, texts and parameters as SQL Server does; only its comments do not nest."""
+LEXICON = dialect_of("sqlserver").lexicon
 
 
 def quoted(name: str) -> str:
