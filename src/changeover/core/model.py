@@ -252,11 +252,21 @@ class PoolHealth:
 
 
 class Phase(StrEnum):
-    """The part of a change that a statement belongs to."""
+    """The part of a change that a statement belongs to, in the order in which they are done. UNDO takes an expansion back.
+
+    DROP removes for good what the contract has parked.
+    """
 
     EXPAND = "expand"
+    SYNC = "sync"
     BACKFILL = "backfill"
+    FINALIZE = "finalize"
     CONTRACT = "contract"
+    DROP = "drop"
+    UNDO = "undo"
+
+
+FORWARD = (Phase.EXPAND, Phase.SYNC, Phase.FINALIZE)  # what a release applies, backfills apart
 
 
 class Verdict(StrEnum):
@@ -293,8 +303,23 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A question whose answer must be 0: `sql` counts the rows that are wrong, `sample` shows up to ten of them.
+
+    `title` says what is wrong with them: `rows of orders whose price_cents does not fit price`.
+    """
+
+    title: str
+    sql: str
+    sample: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a change file, classified.
+    """One statement of a change, classified; or several that are one act.
+
+    `block`: the statements of one act, run one after the other in one transaction or under one lock; `sql` is then all of
+    them. `lock_first`: what takes that lock. `guards` are asked under it, before anything is changed.
 
     `title` is what people read (`+ column orders.price_cents integer`). `probe` None means that only the ledger
     can tell whether it was done. `alone` means outside any transaction (CREATE INDEX CONCURRENTLY).
@@ -311,6 +336,14 @@ class Statement:
     probe: Probe | None = None
     verdict: Verdict = Verdict.OK
     reason: str = ""
+    block: tuple[str, ...] = ()
+    lock_first: str = ""
+    guards: tuple[Check, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is run, in order."""
+        return self.block or (self.sql,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,16 +364,45 @@ class BackfillStatement:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """The schema changes of one version. `digest` is the sha256 of its files, in phase order."""
+    """The schema changes of one version. `digest` is the sha256 of its files, in phase order.
+
+    `declared`: they were compiled from operations, of a catalogue that is another one afterwards; so what was compiled is
+    kept in the target when it begins. `compiled` False: they are not compiled yet, and only their version is known.
+    """
 
     version: Version
     expand: tuple[Statement, ...] = ()
     backfill: tuple[BackfillStatement, ...] = ()
     contract: tuple[Statement, ...] = ()
     digest: str = ""
+    sync: tuple[Statement, ...] = ()
+    verify: tuple[Check, ...] = ()
+    finalize: tuple[Statement, ...] = ()
+    drop: tuple[Statement, ...] = ()
+    undo: tuple[Statement, ...] = ()
+    declared: bool = False
+    compiled: bool = True
 
     def statements(self, phase: Phase) -> tuple[Statement, ...]:
-        return self.contract if phase is Phase.CONTRACT else self.expand
+        """Those of a phase; none of BACKFILL, which has no Statements."""
+        return {
+            Phase.EXPAND: self.expand,
+            Phase.SYNC: self.sync,
+            Phase.FINALIZE: self.finalize,
+            Phase.CONTRACT: self.contract,
+            Phase.DROP: self.drop,
+            Phase.UNDO: self.undo,
+        }.get(phase, ())
+
+    @property
+    def adds(self) -> tuple[Statement, ...]:
+        """Every statement that a release applies."""
+        return tuple(s for phase in FORWARD for s in self.statements(phase))
+
+    @property
+    def empty(self) -> bool:
+        """It adds nothing, and that is certain."""
+        return self.compiled and not (self.adds or self.backfill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,8 +444,10 @@ class SchemaReading:
     catalogue: str
     applied: tuple[Applied, ...] = ()
     claim: Claim | None = None
+    kept: tuple[ChangeSet, ...] = ()  # what was compiled of operations, by version, when it began
 
     def completed(self, version: Version, phase: Phase) -> bool:
+        """The phase has a row that says so. A phase without statements has none."""
         return any(a.version == version and a.phase is phase and a.index == COMPLETE for a in self.applied)
 
     def versions(self, phase: Phase) -> frozenset[Version]:

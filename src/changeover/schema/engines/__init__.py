@@ -1,0 +1,25 @@
+"""One module per engine: how each act on the schema is written there, what it locks, and how it is seen afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from changeover.core.errors import ChangesUnreadable
+from changeover.schema.engines.engine import Engine
+
+Ask = Callable[[str, str], str]
+"""(table, what ALTER TABLE would do) -> the ALGORITHM and LOCK that the server accepts first; MariaDB and MySQL only."""
+
+
+def engine_of(dialect: str, ask: Ask | None = None) -> Engine:
+    """The engine of this dialect. Raises ChangesUnreadable (CO-0101) for one without operations."""
+    match dialect:
+        case "postgresql":
+            from changeover.schema.engines.postgresql import PostgresqlEngine
+
+            return PostgresqlEngine()
+        case _:
+            raise ChangesUnreadable(f"operations are not known for {dialect!r}", next=("write plain SQL instead",))
+
+
+__all__ = ["Ask", "Engine", "engine_of"]

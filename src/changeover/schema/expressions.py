@@ -1,0 +1,95 @@
+"""SQL expressions of a change file, over the bare columns of one table: checked, and written for another place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from changeover.schema.dialects import dialect_of
+from changeover.schema.engines.engine import Cannot
+from changeover.schema.problems import ProblemError
+from changeover.schema.tokens import Kind, Token, tokenize
+
+_NEVER = frozenset(
+    "SELECT INSERT UPDATE DELETE FROM WITH EXECUTE CALL RETURNING INTO NEW OLD NEXTVAL SETVAL PG_SLEEP SLEEP RANDOM "
+    "CLOCK_TIMESTAMP UUID NEWID RAND".split()
+)
+
+
+def qualified(expression: str, columns: Iterable[str], prefix: str, dialect: str) -> str:
+    """The expression with `prefix.` before each of these columns: `price * 100` -> `NEW.price * 100`.
+
+    Names are compared as the engine folds them. Raises Cannot for what is no single expression.
+    """
+    known = {_key(c, dialect): c for c in columns}
+    tokens = _tokens(expression, dialect)
+    parts: list[str] = []
+    at = 0
+    for number, token in enumerate(tokens):
+        if _is_column(tokens, number, dialect) and _value(token, dialect) in known:
+            parts += [expression[at : token.start], f"{prefix}.{token.text}"]
+            at = token.end
+    return "".join([*parts, expression[at:]])
+
+
+def columns_in(expression: str, columns: Iterable[str], dialect: str) -> tuple[str, ...]:
+    """Those of the columns that the expression reads, in the order of `columns`."""
+    tokens = _tokens(expression, dialect)
+    read = {_value(t, dialect) for n, t in enumerate(tokens) if _is_column(tokens, n, dialect)}
+    return tuple(c for c in columns if _key(c, dialect) in read)
+
+
+def check_expression(expression: str, columns: Iterable[str], dialect: str, where: str) -> None:
+    """Raises Cannot unless it is one closed expression that reads only these columns and asks nothing else."""
+    known = {_key(c, dialect) for c in columns}
+    tokens = _tokens(expression, dialect)
+    if not tokens:
+        raise Cannot(f"{where} is empty")
+    depth = 0
+    for number, token in enumerate(tokens):
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        if depth < 0 or token.text == ";" or token.kind is Kind.PARAMETER:
+            raise Cannot(f"{where} is not one expression: {expression}")
+        if token.word in _NEVER and not _is_quoted(token):
+            raise Cannot(
+                f"{where} uses {token.text}: only values of the same row may be computed, always to the same result",
+                "write it with operators and functions over the columns of the row",
+            )
+        if _is_quoted(token) and _is_column(tokens, number, dialect) and _value(token, dialect) not in known:
+            raise Cannot(f"{where} reads {token.text}, which is no column here: {', '.join(sorted(known))}")
+    if depth:
+        raise Cannot(f"{where} is not one expression: a parenthesis is not closed")
+
+
+def _tokens(expression: str, dialect: str) -> list[Token]:
+    try:
+        tokens, comments = tokenize(expression, dialect_of(dialect).lexicon)
+    except ProblemError as error:
+        raise Cannot(f"{error.problem.reason}: {expression}", *error.problem.rewrite) from None
+    if comments:
+        raise Cannot(f"a comment in an expression: {expression}", "take it out")
+    return tokens
+
+
+def _is_column(tokens: list[Token], number: int, dialect: str) -> bool:
+    """A name that is neither called, nor qualified, nor a type behind a cast."""
+    token = tokens[number]
+    if token.kind not in (Kind.WORD, Kind.QUOTED) or (dialect == "mysql" and token.text.startswith('"')):
+        return False
+    after = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    before = tokens[number - 1].text if number else ""
+    return after not in ("(", ".") and before not in (".", "::")
+
+
+def _is_quoted(token: Token) -> bool:
+    return token.kind is Kind.QUOTED
+
+
+def _key(name: str, dialect: str) -> str:
+    return name if dialect == "postgresql" else name.lower()
+
+
+def _value(token: Token, dialect: str) -> str:
+    return token.value if dialect == "postgresql" else token.value.lower()
