@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 from tests.fixtures.chaos import FULL, seed
-from tests.unit.engine.memory_site import POLICY, Stage, stage
+from tests.fixtures.memory_site import POLICY, Stage, stage
 
 from changeover.core.model import ALL
 from changeover.core.states import State

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from tests.unit.engine.memory_site import POLICY, stage
+from tests.fixtures.memory_site import POLICY, stage
 
 from changeover.core.errors import EnvironmentHeld, FencedOut
 from changeover.core.states import State

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from tests.unit.engine.memory_site import POLICY, Stage, door_to, stage
+from tests.fixtures.memory_site import POLICY, Stage, door_to, stage
 
 from changeover.core.states import ENDED, State
 from changeover.engine.journal import Journal

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures.chaos import FULL, seed, some
 from tests.fixtures.gaps import Freezer, Killed, Killer, gapped, ignored
-from tests.unit.engine.memory_site import POLICY, Stage, door_to, stage
+from tests.fixtures.memory_site import POLICY, Stage, door_to, stage
 
 from changeover.core.errors import ChangeoverError, NoWayBack
 from changeover.core.states import ENDED, EXITS, State

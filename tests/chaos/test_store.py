@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.engine.memory_site import Stage, stage
+from tests.fixtures.memory_site import Stage, stage
 
 from changeover.core.errors import FencedOut, StoreUnusable
 from changeover.core.states import State

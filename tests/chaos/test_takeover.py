@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.test_rollback_anywhere import CALM, LEASE, again, other, picture, under_way
 from tests.fixtures.chaos import seed, some
 from tests.fixtures.gaps import Freezer, Killer
-from tests.unit.engine.memory_site import Stage, stage
+from tests.fixtures.memory_site import Stage, stage
 
 from changeover.core.errors import ChangeoverError
 from changeover.core.states import ENDED, State

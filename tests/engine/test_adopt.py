@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.engine.memory_site import door_to, stage
+from tests.fixtures.memory_site import door_to, stage
 
 from changeover.core.errors import ForeignStore
 

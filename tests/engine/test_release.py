@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.engine.memory_site import POLICY, stage
+from tests.fixtures.memory_site import POLICY, stage
 
 from changeover.core.errors import (
     EnvironmentHeld,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.engine.memory_site import stage
+from tests.fixtures.memory_site import stage
 
 from changeover.core.states import State
 from changeover.engine import spool

@@ -11,8 +11,8 @@ import threading
 import time
 
 import pytest
-from tests.unit.engine.memory_site import POLICY
-from tests.unit.ui.golden import same
+from tests.fixtures.golden import same
+from tests.fixtures.memory_site import POLICY
 from tests.unit.ui.shell import BAD_CONFIGURATION, Latin, shell
 
 from changeover.core.errors import BalancerUnreachable, Exit

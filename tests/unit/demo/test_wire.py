@@ -35,9 +35,9 @@ def test_pipelined_requests() -> None:
     assert get.headers["host"] == "x"
 
 
-@pytest.mark.parametrize("cut", range(1, len(POST)))
-def test_a_request_in_two_parts(cut: int) -> None:
-    assert requests(POST[:cut], POST[cut:]) == requests(POST)
+def test_a_request_in_two_parts() -> None:
+    for cut in range(1, len(POST)):
+        assert requests(POST[:cut], POST[cut:]) == requests(POST)
 
 
 def test_http_1_0_closes_unless_asked() -> None:
@@ -68,21 +68,21 @@ WHOLE = render(201, b'{"id": 1}', {"x-version": "1.0.0"}, keep_alive=True)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
 
 
-@pytest.mark.parametrize("cut", range(1, len(WHOLE)))
-def test_an_answer_in_two_parts(cut: int) -> None:
-    assert answer(WHOLE[:cut]) is None
-    found = answer(WHOLE[:cut], WHOLE[cut:])
-    assert found is not None
-    assert (found.status, found.body, found.headers["x-version"]) == (201, b'{"id": 1}', "1.0.0")
-    assert found.keep_alive
+def test_an_answer_in_two_parts() -> None:
+    for cut in range(1, len(WHOLE)):
+        assert answer(WHOLE[:cut]) is None
+        found = answer(WHOLE[:cut], WHOLE[cut:])
+        assert found is not None
+        assert (found.status, found.body, found.headers["x-version"]) == (201, b'{"id": 1}', "1.0.0")
+        assert found.keep_alive
 
 
-@pytest.mark.parametrize("cut", range(1, len(CHUNKED)))
-def test_a_chunked_answer_in_two_parts(cut: int) -> None:
-    assert answer(CHUNKED[:cut], ended=True) is None
-    found = answer(CHUNKED[:cut], CHUNKED[cut:])
-    assert found is not None
-    assert (found.body, found.keep_alive) == (b"abcde", True)
+def test_a_chunked_answer_in_two_parts() -> None:
+    for cut in range(1, len(CHUNKED)):
+        assert answer(CHUNKED[:cut], ended=True) is None
+        found = answer(CHUNKED[:cut], CHUNKED[cut:])
+        assert found is not None
+        assert (found.body, found.keep_alive) == (b"abcde", True)
 
 
 def test_an_answer_that_ends_with_its_connection() -> None:

@@ -1,18 +1,11 @@
 """The same person, host, zone and folder in every test."""
 
-import socket
-import time
-
 import pytest
+from tests.fixtures.golden import same_everywhere
+
+__all__ = ["same_everywhere"]
 
 
 @pytest.fixture(autouse=True)
-def _same_everywhere(monkeypatch, tmp_path):
-    monkeypatch.setenv("CHANGEOVER_BY", "dana")
-    monkeypatch.setattr(socket, "gethostname", lambda: "ops-1")
-    monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.chdir(tmp_path)
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def _always(same_everywhere):
+    """For every test of this folder."""

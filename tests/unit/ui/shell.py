@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.unit.engine.memory_site import CHANGES, POLICY, Stage, stage
+from tests.fixtures.memory_site import CHANGES, POLICY, Stage, stage
 
 from changeover.core.errors import ConfigurationError, Where
 from changeover.service.door import Changeover

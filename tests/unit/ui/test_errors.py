@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.unit.ui.golden import same
+from tests.fixtures.golden import same
 from tests.unit.ui.shell import BAD_CONFIGURATION
 
 from changeover.core.errors import Exit, NoWayBack, StatementFailed, Where, WouldBreak, catalogue

@@ -5,8 +5,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from tests.unit.engine.memory_site import POLICY, stage
-from tests.unit.ui.golden import same
+from tests.fixtures.golden import same
+from tests.fixtures.memory_site import POLICY, stage
 
 from changeover.core.model import Acknowledgement, Version
 from changeover.core.steps import from_data, to_data

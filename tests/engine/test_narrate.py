@@ -6,14 +6,16 @@ import re
 from dataclasses import dataclass, field, replace
 
 import pytest
-from tests.unit.engine.memory_site import POLICY, stage
-from tests.unit.ui.golden import same
+from tests.fixtures.golden import same, same_everywhere  # noqa: F401 - a fixture
+from tests.fixtures.memory_site import POLICY, stage
 
 from changeover.core.model import Counters, Route, Version
 from changeover.core.states import State
 from changeover.core.steps import ACTIONS
 from changeover.ui.render import evidence, lists
 from changeover.ui.render.narrate import Narrator
+
+pytestmark = pytest.mark.usefixtures("same_everywhere")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-SPECIMENS = Path(__file__).parents[2] / "specimens" / "sql"
+SPECIMENS = Path(__file__).parents[1] / "specimens" / "sql"
 PARSED_AS = {"mysql": "mysql", "sqlserver": "tsql"}
 
 # Valid by the servers' grammars (those of MySQL were run on MariaDB 10.11), but not known to that parser.
