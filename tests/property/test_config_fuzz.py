@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from changeover.config import load
-from changeover.config.source import decode, parse
-from changeover.config.tree import plain
+from changeover.yaml.source import decode, parse
+from changeover.yaml.tree import plain
 from changeover.core.errors import ConfigurationError
 
 SPECIMENS = Path(__file__).parents[1] / "specimens" / "config"

@@ -19,9 +19,9 @@ from changeover.config.kinds import split_address
 from changeover.config.literals import format_duration, format_percent
 from changeover.config.probes import Probe
 from changeover.config.release import ReleasePolicy
-from changeover.config.tree import Loc, Scalar
 from changeover.config.write import FILL_IN
 from changeover.core.model import ALL, Slot
+from changeover.yaml.tree import Loc, Scalar
 
 Hint = tuple[Loc, str]  # where, and the message
 Parts = Mapping[str, Any]  # the sections that are valid by themselves

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from changeover.config.kinds import Section
 from changeover.config.settings import Settings
-from changeover.config.tree import Loc, is_tag
+from changeover.yaml.tree import Loc, is_tag
 
 # keys of the design that this version does not support, by the path of their map
 LATER: Final[Mapping[str, frozenset[str]]] = {

@@ -351,7 +351,8 @@ class BackfillStatement:
     """A backfill in batches: `sql` is one UPDATE whose WHERE has a marker for the key range.
 
     `table` and `key` (columns of the primary key) give the ranges; `sql` has the named parameters `:lo` and `:hi`,
-    meaning `key > :lo AND key <= :hi`.
+    meaning `key > :lo AND key <= :hi`. With `keys` (the columns of the key one by one, of any type that can be ordered) it
+    has RANGE once instead, for which the driver writes the condition.
     """
 
     sql: str
@@ -360,6 +361,7 @@ class BackfillStatement:
     table: str
     key: str
     title: str
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +423,8 @@ class Applied:
     run: str
     fence: int
 
+
+RANGE = "/* changeover: range */"  # where the condition on the keys stands in a backfill
 
 COMPLETE = -1  # Applied.index of the row that says: this phase is complete
 

@@ -17,9 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.model import (
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Counters,
     Identity,
@@ -204,6 +207,14 @@ class Gap:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows a check found, and up to ten of them as text."""
+
+    rows: int
+    shown: tuple[str, ...] = ()
+
+
 class Database(Protocol):
     """The target database: its schema, its own ledger of applied changes, and the claim of the environment.
 
@@ -239,6 +250,24 @@ class Database(Protocol):
 
     def done(self, probe: Probe) -> bool:
         """Does the catalogue show it?"""
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        """The named tables as they are, for operations; a name that is not there is left out."""
+
+    def count(self, check: Check) -> Count:
+        """Ask the question in one snapshot. Nothing is changed."""
+
+    def algorithm(self, table: str, alter: str) -> str:
+        """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said."""
+
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        """Keep what was compiled of operations, beside the ledger; `read` gives it back. Kept already: nothing to do."""
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        """Take the marks of what a release added out of the ledger, before that is undone: the catalogue decides from then on."""
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        """Forget the version altogether: what it added is undone. The revision is raised."""
 
     def apply(self, statement: Statement, marker: Applied, fence: Fence) -> Lockwait:
         """Run one statement with its marker in one transaction; where that is impossible (`alone`), look before and after.

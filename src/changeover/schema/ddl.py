@@ -67,12 +67,14 @@ class Leaving:
     """What the contract does to one table, under one lock: columns that are parked, and what comes in their place.
 
     `parked`: column -> the name out of reach that it gets. `defaults`: new column -> the default that it gets only now.
-    `dropped`: columns that go at once, because they cannot be parked. `more`: further statements on this table.
+    `dropped`: columns that go at once, because they cannot be parked. `not_null`: columns that become required only now.
+    `more`: further statements on this table.
     """
 
     parked: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+    not_null: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
 
     def __or__(self, other: Leaving) -> Leaving:
@@ -80,6 +82,7 @@ class Leaving:
             {**self.parked, **other.parked},
             (*self.dropped, *other.dropped),
             {**self.defaults, **other.defaults},
+            (*self.not_null, *other.not_null),
             (*self.more, *other.more),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from changeover.schema.dialects import dialect_of
 from changeover.schema.engines.engine import Cannot
@@ -10,23 +10,50 @@ from changeover.schema.problems import ProblemError
 from changeover.schema.tokens import Kind, Token, tokenize
 
 _NEVER = frozenset(
-    "SELECT INSERT UPDATE DELETE FROM WITH EXECUTE CALL RETURNING INTO NEW OLD NEXTVAL SETVAL PG_SLEEP SLEEP RANDOM "
-    "CLOCK_TIMESTAMP UUID NEWID RAND".split()
+    [
+        "SELECT",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "FROM",
+        "WITH",
+        "EXECUTE",
+        "CALL",
+        "RETURNING",
+        "INTO",
+        "NEW",
+        "OLD",
+        "NEXTVAL",
+        "SETVAL",
+        "PG_SLEEP",
+        "SLEEP",
+        "RANDOM",
+        "CLOCK_TIMESTAMP",
+        "UUID",
+        "NEWID",
+        "RAND",
+    ]
 )
 
 
 def qualified(expression: str, columns: Iterable[str], prefix: str, dialect: str) -> str:
-    """The expression with `prefix.` before each of these columns: `price * 100` -> `NEW.price * 100`.
+    """The expression with `prefix.` before each of these columns: `price * 100` -> `NEW.price * 100`."""
+    return substituted(expression, dict.fromkeys(columns, f"{prefix}."), dialect, keep=True)
+
+
+def substituted(expression: str, values: Mapping[str, str], dialect: str, *, keep: bool = False) -> str:
+    """The expression with these columns replaced by SQL texts; `keep`: with the texts before the columns.
 
     Names are compared as the engine folds them. Raises Cannot for what is no single expression.
     """
-    known = {_key(c, dialect): c for c in columns}
+    known = {_key(c, dialect): text for c, text in values.items()}
     tokens = _tokens(expression, dialect)
     parts: list[str] = []
     at = 0
     for number, token in enumerate(tokens):
-        if _is_column(tokens, number, dialect) and _value(token, dialect) in known:
-            parts += [expression[at : token.start], f"{prefix}.{token.text}"]
+        value = _value(token, dialect)
+        if value in known and _is_column(tokens, number, dialect):
+            parts += [expression[at : token.start], known[value] + (token.text if keep else "")]
             at = token.end
     return "".join([*parts, expression[at:]])
 

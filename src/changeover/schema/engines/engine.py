@@ -35,6 +35,10 @@ class Engine(Protocol):
     def longest(self) -> int:
         """Bytes of the longest name."""
 
+    @property
+    def fills_before(self) -> bool:
+        """A trigger fills a column before the row is judged, so that a required column may be left out of an INSERT."""
+
     def quote(self, name: str) -> str:
         """The name as SQL; quoted where it must be."""
 
@@ -43,6 +47,23 @@ class Engine(Protocol):
 
     def check_type(self, type_: str, enums: Mapping[str, tuple[str, ...]]) -> str:
         """The type as the catalogue writes it. Raises Cannot for one that is not known."""
+
+    def labels(self, table: Table | None, name: str, enums: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """The labels of an enum: `name` is the type, or the column of `table`. Raises Cannot where there is no such thing."""
+
+    def filler(self, column: Column) -> str:
+        """A constant of the column's type, for rows that leave it out: `''`, `0`."""
+
+    def cast(self, expression: str, type_: str) -> str: ...
+
+    def recast(self, default: str, old: str, new: str) -> str:
+        """A default as a column of another type has it."""
+
+    def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
+        """Raises Cannot when the columns cannot be kept equal here: indexes or constraints that cannot be copied."""
+
+    def leave(self, table: Table, column: Column, parked: str) -> Leaving:
+        """How the column leaves: parked under that name, or dropped at once where it cannot be parked."""
 
     # what a release adds
 
@@ -71,6 +92,8 @@ class Engine(Protocol):
     def drop_not_null(self, table: Table, column: Column) -> Acts: ...
 
     def set_default(self, table: Table, column: Column, default: str) -> Acts: ...
+
+    def drop_default(self, table: Table, column: Column) -> Acts: ...
 
     def change_type(self, table: Table, column: Column, type_: str) -> Acts:
         """In place, only where no row is written and no statement of a running version breaks but those it warns of."""

@@ -1,0 +1,183 @@
+"""Operations and a catalogue -> the change set of a release, phase by phase. Pure.
+
+Each operation is asked with the catalogue as it will be when those before it have been added: predicting is running the
+same code on values. One trigger per table keeps all pairs of columns of a release; what leaves a table in cleanup leaves
+it in one act under one lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from changeover.core.catalogue import Catalogue
+from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Version
+from changeover.schema.ddl import Ddl, Leaving, Pair
+from changeover.schema.engines.engine import Cannot, Engine
+from changeover.schema.operations import At, Operation
+from changeover.schema.operations.sql import Sql
+from changeover.schema.problems import Defect, Problem, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A change file with operations, as it was read. `digest` is the sha256 of its text."""
+
+    version: Version
+    file: str
+    operations: tuple[Operation, ...]
+    digest: str
+    names_columns: bool = False  # no version in play prepares SELECT *
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that have to be read."""
+        return tuple(dict.fromkeys(name for o in self.operations for name in o.names()))
+
+    @property
+    def open(self) -> ChangeSet:
+        """The change set before it is compiled: only its version is known."""
+        return ChangeSet(self.version, digest=self.digest, declared=True, compiled=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The change set, the catalogue after the release, and the questions that must be answered with 0 before it begins."""
+
+    changes: ChangeSet
+    catalogue: Catalogue
+    questions: tuple[Check, ...] = ()
+
+
+@dataclass(slots=True)
+class _Table:
+    """What a release does to one table as a whole."""
+
+    line: int
+    pairs: list[Pair] = field(default_factory=list)
+    leaving: Leaving = field(default_factory=Leaving)
+
+
+def compiled(declared: Declared, catalogue: Catalogue, engine: Engine) -> Compiled:
+    """Compile one change file. Raises WouldBreak (CO-0104) with every operation that cannot be done here, and what to do instead."""
+    return _Compiler(declared, engine, catalogue).run()
+
+
+@dataclass(slots=True)
+class _Compiler:
+    declared: Declared
+    engine: Engine
+    catalogue: Catalogue
+    problems: list[Problem] = field(default_factory=list)
+    questions: list[Check] = field(default_factory=list)
+    statements: dict[Phase, list[Statement]] = field(default_factory=lambda: {p: [] for p in Phase})
+    undone: list[tuple[Statement, ...]] = field(default_factory=list)
+    backfills: list[BackfillStatement] = field(default_factory=list)
+    verify: list[Check] = field(default_factory=list)
+    tables: dict[str, _Table] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)  # tables that get another name
+
+    def run(self) -> Compiled:
+        for operation in self.declared.operations:
+            try:
+                self._operation(operation)
+            except Cannot as error:
+                where = Problem(
+                    Defect.BREAKS, error.reason, error.rewrite, self.declared.file, operation.line, operation.describe()
+                )
+                self.problems.append(where)
+        if self.problems:
+            raise refusal(self.problems)
+        self._whole_tables()
+        phases = {p: tuple(s) for p, s in self.statements.items()}
+        undo = (*phases[Phase.UNDO], *(s for acts in reversed(self.undone) for s in acts))
+        changes = ChangeSet(
+            self.declared.version,
+            expand=phases[Phase.EXPAND],
+            sync=phases[Phase.SYNC],
+            backfill=tuple(self.backfills),
+            verify=tuple(self.verify),
+            finalize=phases[Phase.FINALIZE],
+            contract=phases[Phase.CONTRACT],
+            drop=phases[Phase.DROP],
+            undo=undo,
+            digest=self.declared.digest,
+            declared=True,
+        )
+        return Compiled(changes, self.catalogue, tuple(self.questions))
+
+    def _operation(self, operation: Operation) -> None:
+        at = At(self.engine, self.catalogue, self.declared.version)
+        self._names_once(operation)
+        self.questions += operation.check(at)
+        if isinstance(operation, Sql):
+            self._sql(operation, at)
+            return
+        self._add(Phase.EXPAND, operation.expand(at), operation.line)
+        after = At(self.engine, operation.after(at), self.declared.version)
+        pairs = operation.sync(at)
+        leaving = operation.contract(at)
+        for name in operation.names()[:1] if pairs or leaving != Leaving() else ():
+            table = self.tables.setdefault(name, _Table(operation.line))
+            table.pairs += pairs
+            table.leaving |= leaving
+        self._add(Phase.FINALIZE, operation.finalize(at), operation.line)
+        self._add(Phase.CONTRACT, operation.retire(at), operation.line)
+        self._add(Phase.DROP, operation.drop(at), operation.line)
+        self.undone.append(self._placed(Phase.UNDO, operation.undo(at), operation.line))
+        self.catalogue = after.catalogue
+
+    def _names_once(self, operation: Operation) -> None:
+        """A table that gets another name, or goes, is left alone by every other operation of the release."""
+        for name in operation.names():
+            if name in self.moved:
+                raise Cannot(
+                    f"{name} is renamed or dropped by another operation of this release", "do the two in two releases"
+                )
+        if operation.kind in ("rename_table", "drop_table"):
+            touched = {n for o in self.declared.operations if o is not operation for n in o.names()}
+            for name in operation.names():
+                if name in touched:
+                    raise Cannot(
+                        f"{name} is changed by another operation of this release", "do the two in two releases"
+                    )
+                self.moved.add(name)
+
+    def _sql(self, operation: Sql, at: At) -> None:
+        """Its statements keep the order of the operations; lines are those of the operation."""
+        found = operation.written(at)
+        for phase in (Phase.EXPAND, Phase.CONTRACT):
+            self.statements[phase] += [
+                replace(s, file=self.declared.file, line=operation.line) for s in found.statements(phase)
+            ]
+        self.backfills += [replace(b, file=self.declared.file, line=operation.line) for b in found.backfill]
+        self.verify += found.verify
+        self.undone.append(
+            tuple(
+                replace(s, file=self.declared.file, line=operation.line, phase=Phase.UNDO) for s in operation.undone(at)
+            )
+        )
+
+    def _whole_tables(self) -> None:
+        at = At(self.engine, self.catalogue, self.declared.version)
+        for name, asked in self.tables.items():
+            table = at.table(name)
+            trigger = at.made("zz_co", self.declared.version.text, name) if asked.pairs else ""
+            if asked.pairs:
+                acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
+                self._add(Phase.SYNC, acts, asked.line)
+                self._add(Phase.UNDO, self.engine.unsync(table, trigger), asked.line)
+            for pair in asked.pairs:
+                fill = self.engine.backfill(table, pair)
+                self.backfills.append(replace(fill, file=self.declared.file, line=asked.line))
+                self.verify.append(self.engine.inconsistent(table, pair))
+            if trigger or asked.leaving != Leaving():
+                acts = self.engine.contract(table, trigger, asked.leaving)
+                placed = self._placed(Phase.CONTRACT, acts, asked.line)
+                self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+
+    def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
+        self.statements[phase] += self._placed(phase, acts, line)
+
+    def _placed(self, phase: Phase, acts: Sequence[Ddl], line: int) -> tuple[Statement, ...]:
+        return tuple(act.statement(phase, self.declared.file, line) for act in acts)
