@@ -241,7 +241,7 @@ class Engine:
             except ChangeoverError as error:
                 self.journal.record(run, hold.token, "lost", data=_words(error), move_by=Event.LOSE)
                 return Progress(State.UNKNOWN, IDLE)
-            child_id = self.journal.submit(plan, f"changeover for {run.by}", parent=run.id)
+            child_id = self.journal.submit_way_back(plan, f"changeover for {run.by}", run, hold.token)
             self.journal.record(run, hold.token, "way-back", data={"run": child_id, "plan": plan.short})
             return Progress(State.GOING_BACK)
         if child.state is State.DONE:

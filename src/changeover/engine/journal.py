@@ -157,36 +157,44 @@ class Journal:
 
     # runs ------------------------------------------------------------------------------------------------
 
-    def submit(self, plan: Plan, by: str, parent: str | None = None) -> str:
+    def submit(self, plan: Plan, by: str) -> str:
         """Freeze a plan as a run. Raises EnvironmentHeld if another run of the environment is open."""
         with self._write() as db:
-            if parent is None:
-                other = db.execute(
-                    sa.select(t.run.c.id, t.run.c.by, t.run.c.at, t.run.c.state)
-                    .where(t.run.c.environment == plan.environment, t.run.c.ended.is_(None))
-                    .limit(1)
-                ).first()
-                if other is not None:
-                    age = max(0, round(self.clock.now() - other.at))
-                    raise EnvironmentHeld(
-                        f"{other.id} is under way in {plan.environment} ({other.state}), started by {other.by} {age} s ago",
-                        next=("changeover status", "changeover resume    or    changeover rollback"),
-                    )
-            count = db.execute(sa.select(sa.func.count()).select_from(t.run)).scalar() or 0
-            run_id = f"r-{count + 1:04d}"
-            db.execute(
-                t.run.insert().values(
-                    id=run_id,
-                    environment=plan.environment,
-                    kind=plan.kind,
-                    parent=parent,
-                    plan=canonical(to_data(plan)),
-                    plan_hash=plan.hash,
-                    state=State.RUNNING.value,
-                    by=by,
-                    at=self.clock.now(),
+            other = db.execute(
+                sa.select(t.run.c.id, t.run.c.by, t.run.c.at, t.run.c.state)
+                .where(t.run.c.environment == plan.environment, t.run.c.ended.is_(None))
+                .limit(1)
+            ).first()
+            if other is not None:
+                age = max(0, round(self.clock.now() - other.at))
+                raise EnvironmentHeld(
+                    f"{other.id} is under way in {plan.environment} ({other.state}), started by {other.by} {age} s ago",
+                    next=("changeover status", "changeover resume    or    changeover rollback"),
                 )
+            return self._insert(db, plan, by, None)
+
+    def submit_way_back(self, plan: Plan, by: str, parent: RunRecord, fence: int) -> str:
+        """Freeze the way back of a run that is under way. Raises FencedOut when this process does not hold it any more."""
+        with self._write() as db:
+            self._fenced(db, parent.environment, fence)
+            return self._insert(db, plan, by, parent.id)
+
+    def _insert(self, db: sa.Connection, plan: Plan, by: str, parent: str | None) -> str:
+        count = db.execute(sa.select(sa.func.count()).select_from(t.run)).scalar() or 0
+        run_id = f"r-{count + 1:04d}"
+        db.execute(
+            t.run.insert().values(
+                id=run_id,
+                environment=plan.environment,
+                kind=plan.kind,
+                parent=parent,
+                plan=canonical(to_data(plan)),
+                plan_hash=plan.hash,
+                state=State.RUNNING.value,
+                by=by,
+                at=self.clock.now(),
             )
+        )
         return run_id
 
     def run(self, run_id: str) -> RunRecord:
