@@ -300,6 +300,19 @@ class StatementFateUnknown(ChangeoverError):
     title = "it is not known whether a statement was done"
 
 
+class RowsInTheWay(ChangeoverError):
+    """The rows that are there do not allow the change: duplicates before a unique constraint, values without their key
+    before a foreign key, NULLs before NOT NULL, values that do not fit the new type, or rows whose old and new columns
+    disagree.
+
+    changeover shows them and never decides which of them is right: mend them, then plan again.
+    """
+
+    code = "CO-0116"
+    exit = Exit.REFUSED
+    title = "rows stand in the way"
+
+
 # 02: traffic and instances ---------------------------------------------------------------------------
 
 

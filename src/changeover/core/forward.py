@@ -54,6 +54,7 @@ from changeover.core.inplay import (
 )
 from changeover.core.model import (
     ALL,
+    FORWARD,
     ChangeSet,
     Identity,
     Ledger,
@@ -72,6 +73,7 @@ from changeover.core.steps import (
     Backup,
     Bake,
     Expand,
+    Finalize,
     Gate,
     Plan,
     Preflight,
@@ -81,6 +83,8 @@ from changeover.core.steps import (
     Shift,
     Smoke,
     Start,
+    Sync,
+    Verify,
 )
 from changeover.core.words import Scene, percent
 
@@ -110,7 +114,7 @@ def plan_release(ctx: Context, release: Release, world: World, ledger: Ledger, p
     live, idle = quiet(world, ledger)
     command = f"changeover plan {release.version}"
     draft = _draft(Ground(ctx, world, ledger, policy, live, idle, command, release.acknowledged), release, salt)
-    needed = warnings(s for c in draft.pending for s in c.expand)
+    needed = warnings(s for c in draft.pending for s in c.adds)
     if world.schema is not None:
         needed |= unverified(draft.proved, policy)
     if draft.pending and not policy.backup:
@@ -173,8 +177,12 @@ def _actions(d: _Draft) -> list[Action]:
     actions: list[Action] = [Preflight(g.live, g.idle), *cleared(g, g.idle, d.retires)]
     if d.pending and g.policy.backup:
         actions.append(Backup(backup_id(g.ctx, d.release.version, "expand"), "expand"))
-    actions += [Expand(c.version, c.expand, c.digest) for c in d.pending]
+    for c in d.pending:
+        actions.append(Expand(c.version, c.expand, c.digest, c if c.declared else None))
+        actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []
     actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]
+    actions += [Verify(c.version, c.verify) for c in d.refills if c.verify]
+    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]
     if g.world.schema is not None:
         actions.append(Prove(d.proved, "expanded"))
     version, build, policy = d.release.version, d.release.build, g.policy
@@ -315,8 +323,8 @@ def _check_statements(d: _Draft) -> None:
     """What would break a version in play never reaches a plan, and what nobody knows neither."""
     leaving = {r.version for r in d.retires}
     players = [p for p in in_play(d.g.world, d.g.ledger) if p.pool != d.g.idle or p.version not in leaving]
-    statements = [s for c in d.pending for s in c.expand]
-    breaking = [s for s in statements if s.phase is not Phase.EXPAND or s.verdict is Verdict.BROKEN]
+    statements = [s for c in d.pending for s in c.adds]
+    breaking = [s for s in statements if s.phase not in FORWARD or s.verdict is Verdict.BROKEN]
     if breaking:
         who = " and ".join(f"v{v}" for v in sorted({p.version for p in players}))
         raise WouldBreak(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from changeover.core.model import ChangeSet, Identity, InFlight, Ledger, Phase, SchemaReading, Version, World
+from changeover.core.model import FORWARD, ChangeSet, Identity, InFlight, Ledger, Phase, SchemaReading, Version, World
 
 
 class Part(StrEnum):
@@ -138,7 +138,11 @@ def matches(identity: Identity, version: Version, build: str) -> bool:
 
 def expanded(change: ChangeSet, schema: SchemaReading) -> bool:
     """What the change set adds is there, or it adds nothing."""
-    return schema.completed(change.version, Phase.EXPAND) or not (change.expand or change.backfill)
+    return change.empty or all(
+        schema.completed(change.version, phase)
+        for phase in FORWARD
+        if phase is Phase.EXPAND or change.statements(phase)
+    )
 
 
 def lost(version: Version, schema: SchemaReading) -> tuple[Version, ...]:

@@ -292,7 +292,7 @@ class Probe:
     """How to see in the catalogue that a statement has been done: `what` named `name` (of `table`) is there or not.
 
     `what` is one of table, view, column, index, constraint, trigger, function, type, default, not_null,
-    sequence, schema. `definition` is compared where the engine can tell (a column's type), "" compares nothing.
+    sequence, schema, valid (a constraint that was validated), enum_value (its label in `definition`). `definition` is compared where the engine can tell (a column's type), "" compares nothing.
     """
 
     what: str
@@ -403,8 +403,8 @@ class ChangeSet:
 
     @property
     def empty(self) -> bool:
-        """It adds nothing, and that is certain."""
-        return self.compiled and not (self.adds or self.backfill)
+        """It adds nothing, and that is certain. What was declared is recorded even then."""
+        return not (self.declared or self.adds or self.backfill)
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,6 +317,16 @@ class Database(Protocol):
 
     def by_hand_backup(self, id: str) -> Sequence[str]: ...
 
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        """The shell commands that end well only if the check finds 0 rows."""
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        """The shell commands that do what `keep` does."""
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]: ...
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]: ...
+
     def by_hand_copy(self, id: str, statements: Sequence[tuple[Statement, Applied]]) -> CopyByHand | None:
         """How a copy of that backup with the statements applied is made. None: there are no commands for that."""
 

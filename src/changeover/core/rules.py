@@ -33,10 +33,15 @@ from changeover.core.steps import (
     Backfill,
     Backup,
     Contract,
+    Drop,
     Expand,
+    Finalize,
     Plan,
     Retire,
+    Schema,
     Shift,
+    Sync,
+    Undo,
     from_data,
     to_data,
 )
@@ -267,16 +272,16 @@ def r7_plan_ends_by_name(plan: Plan) -> Violations:
     """R7: a plan ends the promises that it names and no other; only cleanup contracts; going back leaves the schema."""
     actions = [s.action for s in plan.steps]
     ends = sorted(a.version for a in actions if isinstance(a, Retire) and a.promised)
-    schema = [a.kind for a in actions if isinstance(a, Expand | Backfill | Contract)]
+    schema = [a.kind for a in actions if isinstance(a, Schema | Backfill)]
 
     def found() -> Iterator[str]:
         if ends != sorted(plan.ends):
             yield "the plan ends promises that it does not name"
         if plan.kind in ("rollback", "abort") and (schema or ends):
             yield f"a {plan.kind} touches the schema or ends a promise"
-        if plan.kind == "release" and Contract.kind in schema:
+        if plan.kind == "release" and {Contract.kind, Drop.kind, Undo.kind} & {*schema}:
             yield "a release contracts"
-        first = next((s.n for s in plan.steps if isinstance(s.action, Contract)), None)
+        first = next((s.n for s in plan.steps if isinstance(s.action, Contract | Drop | Undo)), None)
         if plan.last_safe != (first - 1 if first else 0):
             yield f"the point of no return is not where the plan says: {plan.last_safe}"
 
@@ -294,9 +299,9 @@ def r9_restore_point(plan: Plan) -> Violations:
             action = step.action
             if isinstance(action, Backup):
                 have.add(action.before)
-            elif isinstance(action, Expand) and "expand" not in have:
+            elif isinstance(action, Expand | Sync | Finalize) and "expand" not in have:
                 yield f"step {step.n} expands without a restore point"
-            elif isinstance(action, Contract) and "contract" not in have:
+            elif isinstance(action, Contract | Drop | Undo) and "contract" not in have:
                 yield f"step {step.n} contracts without a restore point"
 
     return _as("R9", found())

@@ -21,7 +21,7 @@ from changeover.schema.tokens import lower, tokenize
 from changeover.schema.words import probe, title
 
 DEFAULT_KEY = "id"
-OWN_TABLES = ("changeover_claim", "changeover_applied", "changeover_state")
+OWN_TABLES = ("changeover_claim", "changeover_applied", "changeover_state", "changeover_change")
 _ROWS = (Insert, Delete)  # in a transaction with their marker on every engine
 _LEDGER_ONLY = (
     "the catalogue does not show whether it was done, so after a kill in the middle of it a person is asked (CO-0115)"

@@ -27,7 +27,7 @@ class Ddl:
     def statement(self, phase: Phase, file: str, line: int) -> Statement:
         """The act as a statement of a change file."""
         return Statement(
-            self.sql or ";\n".join(self.block),
+            self.sql or ";\n".join(part for part in (self.lock_first, *self.block) if part),
             file,
             line,
             phase,

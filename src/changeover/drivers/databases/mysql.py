@@ -43,6 +43,7 @@ from changeover.drivers.databases.mysql_logins import Logins
 from changeover.drivers.databases.mysql_scratch import ScratchDatabase
 from changeover.drivers.databases.mysql_session import READ, Connection, Sessions, limit_statements
 from changeover.drivers.databases.mysql_shell import demanded, there
+from changeover.drivers.databases.no_operations import NoOperations
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class MysqlSettings:
     words: str = '"$DATABASE_URL"'
 
 
-class MysqlDatabase:
+class MysqlDatabase(NoOperations):
     """The Database port on MariaDB 10.6 or newer, and on MySQL 8."""
 
     dialect = "mysql"

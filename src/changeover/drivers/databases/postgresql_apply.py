@@ -11,9 +11,10 @@ from typing import TypeVar
 import psycopg
 
 from changeover.core.errors import Where
-from changeover.core.model import Applied, Lock, Statement
-from changeover.core.ports import Fence, Lockwait
+from changeover.core.model import Applied, Check, Lock, Statement
+from changeover.core.ports import Count, Fence, Lockwait
 from changeover.drivers.databases import postgresql_catalogue as catalogue
+from changeover.drivers.databases.checks import guarded, row_words
 from changeover.drivers.databases.ledger_sql import Ledger, Owner
 from changeover.drivers.databases.limits import Busy, Limits, Pace, Wanted, until_locked
 from changeover.drivers.databases.postgresql_blocker import BlockerWatch
@@ -113,12 +114,31 @@ class Acting:
             ledger.mark(marker)
             if statement.probe is None or not catalogue.done(db, statement.probe):
                 ran = True
-                db.execute(statement.sql)
+                self._run(db, statement)
 
         wanted = Wanted(statement.title, (Where(statement.file, statement.line),))
         timeout = self.limits.statement_timeout if statement.lock is Lock.BRIEF else 0.0
         _, waited = self.write(wanted, act, timeout=timeout)
         return waited if ran else Lockwait(0)
+
+    def _run(self, db: Connection, statement: Statement) -> None:
+        """Its lock, what is asked under it, then what is done."""
+        if statement.lock_first:
+            db.execute(statement.lock_first)
+        for guard in statement.guards:
+            found = counted(db, guard)
+            if found.rows:
+                raise guarded(statement, guard, found)
+        for part in statement.parts:
+            db.execute(part)
+
+
+def counted(db: Connection, check: Check) -> Count:
+    """The answer of a check, with a sample when there are such rows."""
+    row = db.execute(check.sql).fetchone()
+    rows = 0 if row is None else int(row[0])
+    shown = db.execute(check.sample).fetchall() if rows and check.sample else []
+    return Count(rows, tuple(row_words(r) for r in shown))
 
 
 class _Line:

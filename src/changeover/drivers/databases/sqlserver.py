@@ -26,6 +26,7 @@ from changeover.drivers.databases import sqlserver_catalogue as catalogue
 from changeover.drivers.databases import sqlserver_probes as probes
 from changeover.drivers.databases.ledger_sql import Owner
 from changeover.drivers.databases.limits import Limits, Wanted
+from changeover.drivers.databases.no_operations import NoOperations
 from changeover.drivers.databases.sqlserver_alone import Alone
 from changeover.drivers.databases.sqlserver_apply import Acting
 from changeover.drivers.databases.sqlserver_backfill import Backfilling
@@ -65,7 +66,7 @@ class SqlServerSettings:
     written: str = "${env:DATABASE_URL}"
 
 
-class SqlServerDatabase:
+class SqlServerDatabase(NoOperations):
     """The Database port on SQL Server 2016 or newer, and on Azure SQL."""
 
     dialect = "sqlserver"

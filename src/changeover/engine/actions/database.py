@@ -1,4 +1,4 @@
-"""Backup, Expand, Backfill, Prove, Rehearse, Contract: what is done to the database."""
+"""Backup, Expand, Sync, Backfill, Verify, Finalize, Prove, Rehearse, Contract, Drop, Undo: what is done to the database."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from changeover.core import rules
-from changeover.core.errors import NotRetired, ProofBroken, StillNeeded
-from changeover.core.model import COMPLETE, Applied, Evidence, Phase, Statement, Verdict, Version
-from changeover.core.ports import CommandResult, Database, Gap
-from changeover.core.steps import Backfill, Backup, Contract, Expand, Prove, Rehearse
+from changeover.core.errors import NotRetired, ProofBroken, RowsInTheWay, StillNeeded
+from changeover.core.model import COMPLETE, Applied, Check, Evidence, Phase, Statement, Verdict, Version
+from changeover.core.ports import CommandResult, Count, Database, Gap
+from changeover.core.steps import (
+    Backfill,
+    Backup,
+    Contract,
+    Drop,
+    Expand,
+    Finalize,
+    Prove,
+    Rehearse,
+    Schema,
+    Sync,
+    Undo,
+    Verify,
+)
 from changeover.engine.context import Again, Context, Done, Outcome
 from changeover.engine.records import Facts
 
@@ -46,9 +59,51 @@ def marker(ctx: Context, version: Version, phase: Phase, index: int, digest_: st
     return Applied(version, phase, index, digest_, ctx.ports.clock.now(), ctx.run.id, ctx.hold.token)
 
 
-def expand(ctx: Context, action: Expand) -> Outcome:
-    """Statement by statement, each with its marker in its own transaction."""
-    return _apply(ctx, action.version, Phase.EXPAND, action.statements, action.digest)
+def add(ctx: Context, action: Expand | Sync | Finalize | Drop) -> Outcome:
+    """Statement by statement, each with its marker in its own transaction; what was compiled is kept before the first."""
+    if isinstance(action, Expand) and action.keeps is not None:
+        database(ctx).keep(action.keeps, ctx.hold)
+    return _apply(ctx, action)
+
+
+def undo(ctx: Context, action: Undo) -> Outcome:
+    """Take back an expansion. From the first act on the catalogue decides what is there: the marks are taken out."""
+    known = ctx.journal.ledger(ctx.run.environment)
+    if action.version in known.started:
+        raise StillNeeded(
+            f"an instance of v{action.version} has started: what it wrote may need what was added",
+            now="Nothing was taken back.",
+            next=(f"release v{action.version} again: it recognises what is there", "changeover schema owed"),
+        )
+    db = database(ctx)
+    _fresh_restore_point(ctx, db)
+    db.forget(action.version, ctx.hold)
+    done = _apply(ctx, action)
+    db.unkeep(action.version, ctx.hold)
+    return done
+
+
+def verify(ctx: Context, action: Verify) -> Outcome:
+    """Every check must find 0 rows. What it finds is shown, up to ten rows, and nothing goes on."""
+    db = database(ctx)
+    asked = 0
+    for check in action.checks:
+        ctx.hold.check()
+        found = db.count(check)
+        asked += 1
+        ctx.note("verified", {"title": check.title, "rows": found.rows})
+        if found.rows:
+            raise rows_in_the_way(check, found, f"v{action.version} is not verified")
+    return Done({"version": action.version.text, "checks": asked, "rows": 0})
+
+
+def rows_in_the_way(check: Check, found: Count, what: str) -> RowsInTheWay:
+    """The refusal that shows the rows."""
+    return RowsInTheWay(
+        f"{what}: {found.rows} {check.title}" + (f", such as {'; '.join(found.shown[:10])}" if found.shown else ""),
+        now="Traffic and schema are as they were before this step.",
+        next=("look at these rows and mend them", f"they are found by: {check.sql}"),
+    )
 
 
 def contract(ctx: Context, action: Contract) -> Outcome:
@@ -61,11 +116,12 @@ def contract(ctx: Context, action: Contract) -> Outcome:
             now="Nothing of it was contracted.",
             next=("changeover status", "changeover cleanup    (it retires what stands in the way first)"),
         )
-    return _apply(ctx, action.version, Phase.CONTRACT, action.statements, action.digest)
+    return _apply(ctx, action)
 
 
-def _apply(ctx: Context, version: Version, phase: Phase, statements: tuple[Statement, ...], digest_: str) -> Outcome:
+def _apply(ctx: Context, action: Schema) -> Done:
     db = database(ctx)
+    version, phase, statements, digest_ = action.version, action.phase, action.statements, action.digest
     _fresh_restore_point(ctx, db)
     longest, attempts = 0.0, 0
     for index, statement in enumerate(statements):

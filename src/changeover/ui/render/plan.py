@@ -74,7 +74,7 @@ def _schema(plan: Plan, mark: Mapping[str, str]) -> Iterator[str]:
     for step in plan.steps:
         action = step.action
         match action:
-            case s.Expand() | s.Contract():
+            case s.Expand() | s.Sync() | s.Finalize() | s.Contract() | s.Drop() | s.Undo():
                 for statement in action.statements:
                     yield f"  {statement.title:<54} {LOCKS[statement.lock]}"
                     if statement.verdict is Verdict.WARN:
@@ -103,16 +103,20 @@ def sql(plan: Plan) -> str:
     for step in plan.steps:
         action = step.action
         match action:
-            case s.Expand() | s.Contract():
+            case s.Expand() | s.Sync() | s.Finalize() | s.Contract() | s.Drop() | s.Undo():
                 lines.append(f"\n-- step {step.n}: {_one(step.words.task)}")
                 for statement in action.statements:
                     alone = ", outside a transaction" if statement.alone else ", in its own transaction"
                     lines.append(f"-- {_one(statement.file)}:{statement.line}   lock: {statement.lock}{alone}")
+                    lines += [f"-- under its lock this must be 0: {_one(g.sql)}" for g in statement.guards]
                     lines.append(statement.sql.rstrip().rstrip(";") + ";")
             case s.Backfill():
                 keys = "/".join(f.key for f in action.statements)
                 lines.append(f"\n-- step {step.n}: {_one(step.words.task)}, in batches of the key {keys}")
                 lines += [f.sql.rstrip().rstrip(";") + ";" for f in action.statements]
+            case s.Verify():
+                lines.append(f"\n-- step {step.n}: {_one(step.words.task)}; every count must be 0")
+                lines += [f"{check.sql.rstrip(';')};" for check in action.checks]
             case _:
                 pass
     return "\n".join(lines) + "\n"
