@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from changeover.core.errors import NotAcknowledged
 from changeover.core.model import Version
 from changeover.core.steps import Shift
 from changeover.demo import servers, shop_store
@@ -76,6 +77,11 @@ class Wish:
     unwatched: str = "10s"
     rate: float = RATE
 
+    @property
+    def dialect(self) -> str:
+        """What changeover calls the database: its `type` in changeover.yml."""
+        return "mysql" if self.database == "mariadb" else self.database
+
 
 @dataclass(slots=True)
 class Stack:
@@ -108,17 +114,19 @@ class Stack:
         match self.wish.database:
             case "postgresql":
                 self.url = servers.postgresql(self.started)
+            case "mariadb":
+                self.url = servers.mariadb(self.started)
             case _:
                 self.url = f"sqlite:///{self.folder}/shop.db"
         shop_store.create_schema(self.url)
         shop_store.seed(self.url, 2000)
-        shutil.copytree(shop_store.changes(self.wish.database), self.folder / "db" / "changes")
+        shutil.copytree(shop_store.changes(self.wish.dialect), self.folder / "db" / "changes")
         starter = servers.haproxy if self.wish.balancer == "haproxy" else servers.envoy
         balancer, self.entry = starter(self.started, pools)
         self.config.write_text(
             _CONFIGURATION.format(
                 blue=blue, green=green, python=sys.executable, folder=self.folder, url=self.url, balancer=balancer,
-                database=self.wish.database, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
+                database=self.wish.dialect, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
             )
         )  # fmt: skip
         self.bootstrap("1.0.0")
@@ -201,16 +209,12 @@ class Stack:
         )
 
     def acks(self, version: str) -> list[str]:
-        """The acknowledgements that the plan asks for."""
-        from changeover.core.errors import NotAcknowledged
+        """The acknowledgements that the plan of a release asks for."""
+        return _asked(lambda: self.door().plan(version, build=f"build-{version}"))
 
-        door = self.door()
-        try:
-            door.plan(version, build=f"build-{version}")
-        except NotAcknowledged as error:
-            words = " ".join(error.next).split()
-            return [w for pair in pairwise(words) if pair[0] == "--ack" for w in pair]
-        return []
+    def cleanup_acks(self) -> list[str]:
+        """The acknowledgements that the plan of the cleanup asks for."""
+        return _asked(self.door().plan_cleanup)
 
     def serves(self, version: str) -> None:
         """Raises Unexpected unless the version serves everything."""
@@ -266,6 +270,15 @@ class Stack:
         """The outside witness: every start of an instance, written by the instance itself."""
         path = self.folder / "starts.log"
         return path.read_text().splitlines() if path.exists() else []
+
+
+def _asked(plan: Callable[[], object]) -> list[str]:
+    try:
+        plan()
+    except NotAcknowledged as error:
+        words = " ".join(error.next).split()
+        return [w for pair in pairwise(words) if pair[0] == "--ack" for w in pair]
+    return []
 
 
 class Unexpected(Exception):
