@@ -17,6 +17,7 @@ from changeover.core.model import Route, Slot
 
 START_WITHIN = 20.0  # seconds
 STOP_WITHIN = 10.0  # seconds
+SBIN = ("/usr/sbin", "/usr/local/sbin")  # where servers are, and not on everybody's PATH
 
 
 def free_ports(count: int) -> list[int]:
@@ -126,11 +127,7 @@ def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, 
     """Start HAProxy in master-worker mode on a free port."""
     from changeover.drivers.balancers import haproxy_config as config
 
-    binary = shutil.which("haproxy") or next((p for p in ("/usr/sbin/haproxy",) if Path(p).exists()), None)
-    if binary is None:
-        raise ToolMissing(
-            "haproxy is not installed", next=("apt-get install haproxy", "changeover demo --balancer envoy")
-        )
+    binary = _program("haproxy", "apt-get install haproxy", "changeover demo --balancer envoy")
     folder = started.folder / "haproxy"
     folder.mkdir()
     (entry,) = free_ports(1)
@@ -161,9 +158,22 @@ def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, 
     )
 
 
+def _program(name: str, *instead: str) -> str:
+    """Its path. Raises ToolMissing; `instead` is what to do then."""
+    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SBIN)))
+    if found is None:
+        raise ToolMissing(f"{name} is not installed", next=instead)
+    return found
+
+
 def _give(folder: Path, user: str) -> None:
-    """Make it the user's own, and let the user come as far."""
-    shutil.chown(folder, user)
+    """Make it the user's own, and let the user come as far. Raises ToolMissing if there is no such user."""
+    try:
+        shutil.chown(folder, user)
+    except LookupError:
+        raise ToolMissing(
+            f"the server refuses root, and there is no user {user}", next=("changeover demo, as another user than root",)
+        ) from None
     for parent in folder.parents:
         if not parent.stat().st_mode & 0o001:
             parent.chmod(parent.stat().st_mode | 0o011)
@@ -221,7 +231,8 @@ def _create_database(port: int) -> None:
 
 def mariadb(started: Started) -> str:
     """Start a MariaDB of its own. Returns the URL of its database `shop`."""
-    install, server = _mariadb_program("mariadb-install-db"), _mariadb_program("mariadbd")
+    instead = ("apt-get install mariadb-server", "--database sqlite")
+    install, server = _program("mariadb-install-db", *instead), _program("mariadbd", *instead)
     folder = started.folder / "mariadb"
     folder.mkdir()
     user = None
@@ -254,14 +265,6 @@ def mariadb(started: Started) -> str:
     wait_for(port, process, log)
     _create_mariadb_database(port)
     return f"mysql://root@127.0.0.1:{port}/shop"
-
-
-def _mariadb_program(name: str) -> str:
-    """Raises ToolMissing. sbin is not on everybody's PATH."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise ToolMissing(f"{name} is not installed", next=("apt-get install mariadb-server", "--database sqlite"))
-    return found
 
 
 def _create_mariadb_database(port: int) -> None:

@@ -7,12 +7,14 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import pymysql
 
 from changeover.demo.shop_store import CONNECT, Row, Session, StoreBusy, StoreError, by_table
+
+Connection: TypeAlias = "pymysql.connections.Connection[Any]"
 
 LOCK_WAIT_TIMEOUT, DEADLOCK, DUPLICATE = 1205, 1213, 1062
 _UNLESS_THERE = re.compile(r" ON CONFLICT \(\w+\) DO NOTHING")
@@ -20,11 +22,12 @@ _UNLESS_THERE = re.compile(r" ON CONFLICT \(\w+\) DO NOTHING")
 
 @dataclass(frozen=True, slots=True)
 class MariadbSession:
-    connection: pymysql.connections.Connection[Any]
+    connection: Connection
 
     def run(self, sql: str, parameters: Mapping[str, object] = {}) -> list[Row]:
-        """MariaDB has no DO NOTHING, and its INSERT IGNORE would pass over other errors as well: a duplicate is refused, the
-        transaction goes on, and nothing was done."""
+        """MariaDB has no ON CONFLICT DO NOTHING, and its INSERT IGNORE would pass over other errors too. So a duplicate is
+        refused, which leaves the transaction as it was, and the refusal is the answer.
+        """
         text, unless_there = _UNLESS_THERE.subn("", sql)
         try:
             with self.connection.cursor() as cursor:
@@ -39,7 +42,7 @@ class MariadbSession:
 class MariadbStore:
     """READ COMMITTED: an order that was changed meanwhile is read as it is now, and a changed schema disturbs no snapshot.
 
-    A connection is kept, looked after before each use and opened again when the server has gone or ended it.
+    A connection is kept, looked after before each use and opened again when the server has gone or has ended it.
     """
 
     dialect = "mysql"
@@ -47,18 +50,13 @@ class MariadbStore:
 
     def __init__(self, url: str, name: str) -> None:
         """Raises ValueError for what is no such URL."""
-        parts = urlsplit(url)
-        if parts.hostname is None or not parts.path.strip("/"):
-            raise ValueError("a MariaDB address is written mysql://USER:PASSWORD@HOST:PORT/NAME")
-        self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
-        self._host, self._port = parts.hostname, parts.port or 3306
-        self._database = unquote(parts.path.strip("/"))
+        self._login = _login(url)
         self._name = name
         self._local = threading.local()
-        self._all: list[pymysql.connections.Connection[Any]] = []
+        self._all: list[Connection] = []
 
-    def _connection(self) -> pymysql.connections.Connection[Any]:
-        found: pymysql.connections.Connection[Any] | None = getattr(self._local, "connection", None)
+    def _connection(self) -> Connection:
+        found: Connection | None = getattr(self._local, "connection", None)
         if found is not None:
             try:
                 found.ping(reconnect=False)
@@ -67,11 +65,7 @@ class MariadbStore:
                 _close(found)
                 found = None
         if found is None:
-            found = pymysql.connect(
-                host=self._host, port=self._port, user=self._user, password=self._password.encode(),
-                database=self._database, charset="utf8mb4", autocommit=True, connect_timeout=int(CONNECT),
-                program_name=self._name, init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            )  # fmt: skip
+            found = _open(self._login, self._name)
             self._local.connection = found
             self._all.append(found)
         return found
@@ -107,8 +101,37 @@ class MariadbStore:
         self._all.clear()
 
 
+def connect(url: str, name: str) -> Connection:
+    """A connection in autocommit; the caller closes it. Raises ValueError, pymysql.err.Error."""
+    return _open(_login(url), name)
+
+
+def _login(url: str) -> Mapping[str, Any]:
+    parts = urlsplit(url)
+    if parts.hostname is None or not parts.path.strip("/"):
+        raise ValueError("a MariaDB address is written mysql://USER:PASSWORD@HOST:PORT/NAME")
+    return {
+        "host": parts.hostname,
+        "port": parts.port or 3306,
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or "").encode(),  # a str would be sent as latin1
+        "database": unquote(parts.path.strip("/")),
+    }
+
+
+def _open(login: Mapping[str, Any], name: str) -> Connection:
+    return pymysql.connect(
+        **login,
+        charset="utf8mb4",
+        autocommit=True,
+        connect_timeout=int(CONNECT),
+        program_name=name,
+        init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )
+
+
 @contextlib.contextmanager
-def _transaction(connection: pymysql.connections.Connection[Any], *, keep: bool) -> Iterator[None]:
+def _transaction(connection: Connection, *, keep: bool) -> Iterator[None]:
     """Committed at the end if `keep`; else, and on any error, rolled back."""
     connection.begin()
     try:
@@ -124,6 +147,6 @@ def _transaction(connection: pymysql.connections.Connection[Any], *, keep: bool)
     connection.rollback()
 
 
-def _close(connection: pymysql.connections.Connection[Any]) -> None:
+def _close(connection: Connection) -> None:
     if connection.open:
         connection.close()
