@@ -50,7 +50,9 @@ def test_a_deadlock_is_tried_again(database: str, tmp_path: Path) -> None:
         session.run(INSERT, {"ref": ORDER["ref"]})
         before = deadlocks()
         answer = threads.submit(instance.call, "POST", "/orders", ORDER)
-        waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE '%orders%'"
+        waiting = (
+            "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE '%orders%'"
+        )
         until(lambda: mysql.shared().run(waiting))
         session.run("INSERT INTO customers (name) VALUES ('ann')")
         assert deadlocks() == before + 1

@@ -172,7 +172,8 @@ def _give(folder: Path, user: str) -> None:
         shutil.chown(folder, user)
     except LookupError:
         raise ToolMissing(
-            f"the server refuses root, and there is no user {user}", next=("changeover demo, as another user than root",)
+            f"the server refuses root, and there is no user {user}",
+            next=("changeover demo, as another user than root",),
         ) from None
     for parent in folder.parents:
         if not parent.stat().st_mode & 0o001:
@@ -259,6 +260,7 @@ def mariadb(started: Started) -> str:
             "--socket=s", "--pid-file=pid",  # in the folder of the data: a socket's path must be short
             "--skip-name-resolve", "--max-connections=200", "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", f"--tmpdir={folder}",
+            "--plugin-load-add=metadata_lock_info",  # shows who holds a table; it starts without, too
         ],
         env=environment, user=user,
     )  # fmt: skip
