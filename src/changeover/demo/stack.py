@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from changeover.core.model import Version
 from changeover.core.steps import Shift
 from changeover.demo import servers, shop_store
 from changeover.demo.judge import Verdict, Window, judge
-from changeover.demo.records import read_records
+from changeover.demo.records import Record, read_records
 from changeover.service.door import Changeover
 from changeover.service.wiring import open_site
 
@@ -254,22 +254,29 @@ class Stack:
         """Stop the load and judge: what the client recorded against what lies in the database."""
         self.stop_load()
         records = read_records(self.folder / "requests.jsonl")
-        flips = self.flips()
+        shifts = self.shifts()
+        flips = [(at, old, new) for at, old, new, is_flip in shifts if is_flip]
         start = records[0].planned if records else 0.0
         moving = [Window(f"flip {n}", at - 0.5, at + 1.5) for n, (at, _, _) in enumerate(flips)]
         first = min([at for at, _ in self.moved], default=start + 1e9)
         verdict = judge(records, shop_store.orders(self.url), [Window("steady", start, first), *moving])
-        told: list[dict[str, object]] = []
-        ends = [*(at for at, _, _ in flips[1:]), float("inf")]
-        for (at, old, new), end in zip(flips, ends, strict=False):  # no flip: there is one end too many
-            late = [r.sent for r in records if r.version == old and at <= r.sent < end]
-            told.append({"from": old, "to": new, "seconds": round(max(late, default=at) - at, 4)})
-        return verdict, told
+        return verdict, flip_times(shifts, records)
 
     def starts(self) -> list[str]:
         """The outside witness: every start of an instance, written by the instance itself."""
         path = self.folder / "starts.log"
         return path.read_text().splitlines() if path.exists() else []
+
+
+def flip_times(shifts: Sequence[tuple[float, str, str, bool]], records: Sequence[Record]) -> list[dict[str, object]]:
+    """For each flip of `Stack.shifts`, for how many seconds the old version was still sent requests, until the next shift."""
+    told: list[dict[str, object]] = []
+    ends = [*(at for at, *_ in shifts[1:]), float("inf")]
+    for (at, old, new, is_flip), end in zip(shifts, ends, strict=False):  # no shift: there is one end too many
+        if is_flip:
+            late = [r.sent for r in records if r.version == old and at <= r.sent < end]
+            told.append({"from": old, "to": new, "seconds": round(max(late, default=at) - at, 4)})
+    return told
 
 
 def _asked(plan: Callable[[], object]) -> list[str]:
