@@ -55,7 +55,7 @@ class Killer:
             case ["cleanup"]:
                 plan = self.stack.folder / "cleanup.plan"
                 if not plan.exists():
-                    self.stack.command("cleanup", "--out", str(plan))
+                    self.stack.command("cleanup", "--out", str(plan), *self.stack.cleanup_acks())
                 words = ("cleanup", "--plan", str(plan), "--accept-hash", load(plan.read_text()).short)
             case _:
                 raise AssertionError(command)

@@ -8,21 +8,27 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.fixtures import mysql
 from tests.fixtures.need import need
 
 from changeover.demo.scenarios import SCENARIOS
 
 STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"))
+ON_MARIADB = ("release", "drop-column", "bad-version", "crash")  # the others say nothing of the database
+PLAYED = [(scenario, *stack) for scenario in SCENARIOS for stack in STACKS] + [
+    (scenario, "envoy", "mariadb") for scenario in ON_MARIADB
+]
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize(("balancer", "database"), STACKS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(("scenario", "balancer", "database"), PLAYED)
 def test_scenario(scenario, balancer, database, tmp_path_factory):
     if balancer == "haproxy":
         need("haproxy")
     if database == "postgresql" and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         need("initdb")
+    if database == "mariadb":
+        mysql.program("mariadbd")
     folder = tmp_path_factory.mktemp("d")
     argv = ["demo", "--scenario", scenario, "--balancer", balancer, "--database", database, "--folder", str(folder)]
     ended = subprocess.run(

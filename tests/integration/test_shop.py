@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures.shop import (
     apply,
+    mariadb_database,
     postgresql_cluster,
     postgresql_database,
     shop,
@@ -41,14 +42,17 @@ def cluster() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
-        if request.param == "sqlite":
-            yield stack.enter_context(sqlite_database(tmp_path))
-        else:
-            cluster = request.getfixturevalue("cluster")
-            yield stack.enter_context(postgresql_database(cluster, f"shop_{os.getpid()}_{next(NAMES)}"))
+        match request.param:
+            case "sqlite":
+                yield stack.enter_context(sqlite_database(tmp_path))
+            case "postgresql":
+                cluster = request.getfixturevalue("cluster")
+                yield stack.enter_context(postgresql_database(cluster, f"shop_{os.getpid()}_{next(NAMES)}"))
+            case _:
+                yield stack.enter_context(mariadb_database())
 
 
 def works(url: str) -> set[str]:

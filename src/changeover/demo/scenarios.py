@@ -43,7 +43,7 @@ def _release(stack: Stack) -> None:
 def _cleanup(stack: Stack) -> None:
     """The point of no return needs the plan's hash: a saved plan, read, then accepted by name."""
     plan = stack.folder / "cleanup.plan"
-    stack.command("cleanup", "--out", str(plan))
+    stack.command("cleanup", "--out", str(plan), *stack.cleanup_acks())
     stack.command("cleanup", "--plan", str(plan), "--accept-hash", load(plan.read_text()).short)
 
 

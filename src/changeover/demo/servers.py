@@ -1,4 +1,4 @@
-"""The servers that the demo starts for itself: Envoy or HAProxy, and PostgreSQL if asked for. Stopped by pid."""
+"""The servers that the demo starts for itself: Envoy or HAProxy; PostgreSQL or MariaDB if asked for. Stopped by pid."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from changeover.core.model import Route, Slot
 
 START_WITHIN = 20.0  # seconds
 STOP_WITHIN = 10.0  # seconds
+SBIN = ("/usr/sbin", "/usr/local/sbin")  # where servers are, and not on everybody's PATH
 
 
 def free_ports(count: int) -> list[int]:
@@ -126,11 +127,7 @@ def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, 
     """Start HAProxy in master-worker mode on a free port."""
     from changeover.drivers.balancers import haproxy_config as config
 
-    binary = shutil.which("haproxy") or next((p for p in ("/usr/sbin/haproxy",) if Path(p).exists()), None)
-    if binary is None:
-        raise ToolMissing(
-            "haproxy is not installed", next=("apt-get install haproxy", "changeover demo --balancer envoy")
-        )
+    binary = _program("haproxy", "apt-get install haproxy", "changeover demo --balancer envoy")
     folder = started.folder / "haproxy"
     folder.mkdir()
     (entry,) = free_ports(1)
@@ -161,6 +158,28 @@ def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, 
     )
 
 
+def _program(name: str, *instead: str) -> str:
+    """Its path. Raises ToolMissing; `instead` is what to do then."""
+    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SBIN)))
+    if found is None:
+        raise ToolMissing(f"{name} is not installed", next=instead)
+    return found
+
+
+def _give(folder: Path, user: str) -> None:
+    """Make it the user's own, and let the user come as far. Raises ToolMissing if there is no such user."""
+    try:
+        shutil.chown(folder, user)
+    except LookupError:
+        raise ToolMissing(
+            f"the server refuses root, and there is no user {user}",
+            next=("changeover demo, as another user than root",),
+        ) from None
+    for parent in folder.parents:
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
 def postgresql(started: Started) -> str:
     """Start a PostgreSQL of its own. Returns the URL of its database `shop`."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [
@@ -173,10 +192,7 @@ def postgresql(started: Started) -> str:
     user = None
     if os.getuid() == 0:  # initdb refuses root
         user = "postgres"
-        shutil.chown(folder, user)
-        for parent in (started.folder, *started.folder.parents):
-            if not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
+        _give(folder, user)
     (port,) = free_ports(1)
     data = folder / "data"
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
@@ -212,3 +228,49 @@ def _create_database(port: int) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def mariadb(started: Started) -> str:
+    """Start a MariaDB of its own. Returns the URL of its database `shop`."""
+    instead = ("apt-get install mariadb-server", "--database sqlite")
+    install, server = _program("mariadb-install-db", *instead), _program("mariadbd", *instead)
+    folder = started.folder / "mariadb"
+    folder.mkdir()
+    user = None
+    if os.getuid() == 0:  # mariadbd refuses root
+        user = "mysql"
+        _give(folder, user)
+    (port,) = free_ports(1)
+    data = folder / "data"
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder), "TMPDIR": str(folder)}
+    made = subprocess.run(
+        [
+            install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db",
+            "--skip-name-resolve",
+        ],
+        check=False, capture_output=True, text=True, user=user, env=environment, cwd=folder,
+    )  # fmt: skip
+    if made.returncode != 0:
+        tail = " / ".join((made.stdout + made.stderr).strip().splitlines()[-3:])
+        raise ToolMissing(f"mariadb-install-db could not make a database: {tail}", next=("--database sqlite",))
+    process, log = started.start(
+        "mariadb-server",
+        [
+            server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
+            "--socket=s", "--pid-file=pid",  # in the folder of the data: a socket's path must be short
+            "--skip-name-resolve", "--max-connections=200", "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", f"--tmpdir={folder}",
+            "--plugin-load-add=metadata_lock_info",  # shows who holds a table; it starts without, too
+        ],
+        env=environment, user=user,
+    )  # fmt: skip
+    wait_for(port, process, log)
+    _create_mariadb_database(port)
+    return f"mysql://root@127.0.0.1:{port}/shop"
+
+
+def _create_mariadb_database(port: int) -> None:
+    from changeover.drivers.databases.mysql_library import pymysql
+
+    with pymysql.connect(host="127.0.0.1", port=port, user="root", connect_timeout=int(START_WITHIN)) as db:
+        db.cursor().execute("CREATE DATABASE shop CHARACTER SET utf8mb4")

@@ -1,7 +1,7 @@
 """The sample shop, one instance: `python -m changeover.demo.shop --version 1.0.0 --build b1 --port 8001`.
 
-The database is named by SHOP_DATABASE_URL (`sqlite:///PATH`, `postgresql://…`). SIGTERM and SIGINT stop it: it accepts
-nothing more, finishes what is in flight and exits 0. Its database is made by `changeover.demo.shop_store.create_schema`.
+The database is named by SHOP_DATABASE_URL (`sqlite:///PATH`, `postgresql://…`, `mysql://…`). SIGTERM and SIGINT stop it:
+it accepts nothing more, finishes what is in flight and exits 0. Its database is made by `changeover.demo.shop_store.create_schema`.
 
 | path | answer |
 | --- | --- |

@@ -170,12 +170,12 @@ class Shop:
 
     async def _ask(self, work: Callable[[], T]) -> T:
         """Do it in a thread, or here; a busy database is asked again for `BUSY` seconds while other requests go on."""
-        if self._threads is not None:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         deadline = time.monotonic() + BUSY
         while True:
             try:
-                return work()
+                if self._threads is None:
+                    return work()
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
             except StoreBusy:
                 if time.monotonic() > deadline:
                     raise

@@ -105,11 +105,11 @@ def change(session: Session, sql: Sql, id: int, amount: Amount, now: float) -> d
         "price": to_price(amount.cents),
         "price_cents": amount.cents,
     }
-    found = session.run(sql.change, values)
-    if not found:
-        return None
-    _follow(session, sql, {"id": id, "ref": found[0][0], "what": "change", "created_at": now, "note": ""})
-    return read(session, sql, id)
+    session.run(sql.change, values)
+    changed = read(session, sql, id)
+    if changed is not None:
+        _follow(session, sql, {"id": id, "ref": changed["ref"], "what": "change", "created_at": now, "note": ""})
+    return changed
 
 
 def read(session: Session, sql: Sql, id: int) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ class Sql:
     by_ref: str
     by_customer: str  # newest first
     newest: str
-    change: str  # gives the ref; no row when there is no such order
+    change: str
     needs: tuple[tuple[str, tuple[str, ...]], ...]  # table, columns
     audit: str = ""  # "" if the version does not write it
     note: str = ""
@@ -68,7 +68,7 @@ V1_0 = Sql(
     "1.0.0",
     _create("price", ":price"),
     *_selects("price, 'new' AS status"),
-    "UPDATE orders SET quantity = :quantity, price = :price WHERE id = :id RETURNING ref",
+    "UPDATE orders SET quantity = :quantity, price = :price WHERE id = :id",
     (("orders", (*_ORDER, "price")), _CUSTOMERS, _AUDIT),
     audit=_AUDIT_SQL,
 )
@@ -77,7 +77,7 @@ V1_1 = Sql(
     "1.1.0",
     _create("price_cents", ":price_cents"),
     *_selects("price_cents, 'new' AS status"),
-    "UPDATE orders SET quantity = :quantity, price_cents = :price_cents WHERE id = :id RETURNING ref",
+    "UPDATE orders SET quantity = :quantity, price_cents = :price_cents WHERE id = :id",
     (("orders", (*_ORDER, "price_cents")), _CUSTOMERS, _AUDIT),
     audit=_AUDIT_SQL,
 )
@@ -86,8 +86,7 @@ V1_2 = Sql(
     "1.2.0",
     _create("price_cents, status", ":price_cents, 'new'"),
     *_selects("price_cents, coalesce(status, 'new') AS status"),
-    "UPDATE orders SET quantity = :quantity, price_cents = :price_cents, status = 'changed'"
-    " WHERE id = :id RETURNING ref",
+    "UPDATE orders SET quantity = :quantity, price_cents = :price_cents, status = 'changed' WHERE id = :id",
     (
         ("orders", (*_ORDER, "price_cents", "status")),
         _CUSTOMERS,

@@ -10,18 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 
+from changeover.core.errors import NotAcknowledged
 from changeover.core.model import Version
 from changeover.core.steps import Shift
 from changeover.demo import servers, shop_store
 from changeover.demo.judge import Verdict, Window, judge
-from changeover.demo.records import read_records
+from changeover.demo.records import Record, read_records
 from changeover.service.door import Changeover
 from changeover.service.wiring import open_site
 
@@ -76,6 +77,11 @@ class Wish:
     unwatched: str = "10s"
     rate: float = RATE
 
+    @property
+    def dialect(self) -> str:
+        """What changeover calls the database: its `type` in changeover.yml."""
+        return "mysql" if self.database == "mariadb" else self.database
+
 
 @dataclass(slots=True)
 class Stack:
@@ -108,17 +114,19 @@ class Stack:
         match self.wish.database:
             case "postgresql":
                 self.url = servers.postgresql(self.started)
+            case "mariadb":
+                self.url = servers.mariadb(self.started)
             case _:
                 self.url = f"sqlite:///{self.folder}/shop.db"
         shop_store.create_schema(self.url)
         shop_store.seed(self.url, 2000)
-        shutil.copytree(shop_store.changes(self.wish.database), self.folder / "db" / "changes")
+        shutil.copytree(shop_store.changes(self.wish.dialect), self.folder / "db" / "changes")
         starter = servers.haproxy if self.wish.balancer == "haproxy" else servers.envoy
         balancer, self.entry = starter(self.started, pools)
         self.config.write_text(
             _CONFIGURATION.format(
                 blue=blue, green=green, python=sys.executable, folder=self.folder, url=self.url, balancer=balancer,
-                database=self.wish.database, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
+                database=self.wish.dialect, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
             )
         )  # fmt: skip
         self.bootstrap("1.0.0")
@@ -201,16 +209,12 @@ class Stack:
         )
 
     def acks(self, version: str) -> list[str]:
-        """The acknowledgements that the plan asks for."""
-        from changeover.core.errors import NotAcknowledged
+        """The acknowledgements that the plan of a release asks for."""
+        return _asked(lambda: self.door().plan(version, build=f"build-{version}"))
 
-        door = self.door()
-        try:
-            door.plan(version, build=f"build-{version}")
-        except NotAcknowledged as error:
-            words = " ".join(error.next).split()
-            return [w for pair in pairwise(words) if pair[0] == "--ack" for w in pair]
-        return []
+    def cleanup_acks(self) -> list[str]:
+        """The acknowledgements that the plan of the cleanup asks for."""
+        return _asked(self.door().plan_cleanup)
 
     def serves(self, version: str) -> None:
         """Raises Unexpected unless the version serves everything."""
@@ -250,22 +254,38 @@ class Stack:
         """Stop the load and judge: what the client recorded against what lies in the database."""
         self.stop_load()
         records = read_records(self.folder / "requests.jsonl")
-        flips = self.flips()
+        shifts = self.shifts()
+        flips = [(at, old, new) for at, old, new, is_flip in shifts if is_flip]
         start = records[0].planned if records else 0.0
         moving = [Window(f"flip {n}", at - 0.5, at + 1.5) for n, (at, _, _) in enumerate(flips)]
         first = min([at for at, _ in self.moved], default=start + 1e9)
         verdict = judge(records, shop_store.orders(self.url), [Window("steady", start, first), *moving])
-        told: list[dict[str, object]] = []
-        ends = [*(at for at, _, _ in flips[1:]), float("inf")]
-        for (at, old, new), end in zip(flips, ends, strict=False):  # no flip: there is one end too many
-            late = [r.sent for r in records if r.version == old and at <= r.sent < end]
-            told.append({"from": old, "to": new, "seconds": round(max(late, default=at) - at, 4)})
-        return verdict, told
+        return verdict, flip_times(shifts, records)
 
     def starts(self) -> list[str]:
         """The outside witness: every start of an instance, written by the instance itself."""
         path = self.folder / "starts.log"
         return path.read_text().splitlines() if path.exists() else []
+
+
+def flip_times(shifts: Sequence[tuple[float, str, str, bool]], records: Sequence[Record]) -> list[dict[str, object]]:
+    """For each flip of `Stack.shifts`, for how many seconds the old version was still sent requests, until the next shift."""
+    told: list[dict[str, object]] = []
+    ends = [*(at for at, *_ in shifts[1:]), float("inf")]
+    for (at, old, new, is_flip), end in zip(shifts, ends, strict=False):  # no shift: there is one end too many
+        if is_flip:
+            late = [r.sent for r in records if r.version == old and at <= r.sent < end]
+            told.append({"from": old, "to": new, "seconds": round(max(late, default=at) - at, 4)})
+    return told
+
+
+def _asked(plan: Callable[[], object]) -> list[str]:
+    try:
+        plan()
+    except NotAcknowledged as error:
+        words = " ".join(error.next).split()
+        return [w for pair in pairwise(words) if pair[0] == "--ack" for w in pair]
+    return []
 
 
 class Unexpected(Exception):

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changeover.core.model import Phase, Version
 from changeover.demo.money import to_cents, to_price
 from changeover.demo.shop_faults import NONE, FaultFile, Faults, Share, parse_bad, read_faults
 from changeover.demo.shop_orders import Amount, BadOrder, Draft, shown
 from changeover.demo.shop_store import changes, open_store, sqlite_path
 from changeover.demo.shop_versions import V1_0, V1_1, V1_2, VERSIONS, sql_of
+from changeover.schema.changes import read_changes
 
 
 @given(st.integers(0, 999_999_999))
@@ -72,17 +74,24 @@ def test_missing_columns_are_named() -> None:
     ]
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_the_changes_are_packaged(dialect: str) -> None:
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql", "mysql"])
+def test_the_changes_are_packaged_and_none_would_break_a_version(dialect: str) -> None:
     assert sorted(file.name for file in changes(dialect).iterdir()) == [
         f"{version}.{phase}.sql" for version in ("1.1.0", "1.2.0") for phase in ("backfill", "contract", "expand")
     ]
+    for version in ("1.1.0", "1.2.0"):
+        names = {phase: f"{version}.{phase}.sql" for phase in Phase}
+        files = {phase: (name, (changes(dialect) / name).read_text("utf-8")) for phase, name in names.items()}
+        found = read_changes(Version.of(version), files, dialect)
+        assert found.expand
+        assert found.backfill
+        assert found.contract
 
 
 def test_sqlite_addresses() -> None:
     assert sqlite_path("sqlite:///a/b.db") == "a/b.db"
     assert sqlite_path("sqlite:////a/b.db") == "/a/b.db"
-    for wrong in ("sqlite:///", "sqlite:a.db", "mysql://x", ""):
+    for wrong in ("sqlite:///", "sqlite:a.db", "mssql://x", ""):
         with pytest.raises(ValueError, match="sqlite:///PATH"):
             open_store(wrong)
 

@@ -47,7 +47,9 @@ class Tools:
         for program in programs:
             for directory in self.directories:
                 path = directory / program
-                if not (path.is_file() and os.access(path, os.X_OK)):
+                if not (
+                    os.access(path, os.X_OK) and path.is_file()
+                ):  # in this order: is_file raises where one may not look
                     continue
                 found = version_of(path)
                 if found.mariadb == server.mariadb and found.version[:1] >= server.version[:1]:

@@ -42,7 +42,9 @@ class Tools:
         seen: list[str] = []
         for directory in self.directories:
             path = directory / program
-            if not (path.is_file() and os.access(path, os.X_OK)):
+            if not (
+                os.access(path, os.X_OK) and path.is_file()
+            ):  # in this order: is_file raises where one may not look
                 continue
             version = version_of(path)
             if version >= server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -433,10 +434,13 @@ def test_what_is_proved_and_what_is_wrong(seen, restored, proved, wrong):
     assert (found, len(differences)) == (proved, wrong)
 
 
+UNREADABLE = Path("/" + "x" * 300)  # to look into it is an error, as in another user's folder on the PATH
+
+
 def test_a_program_that_is_nowhere_is_named(tmp_path):
     (tmp_path / "mysqldump").write_text("not executable")
     with pytest.raises(ToolMissing, match="none was found") as missing:
-        Tools((tmp_path, tmp_path / "nowhere")).find(DUMPS, MYSQL)
+        Tools((tmp_path, tmp_path / "nowhere", UNREADABLE)).find(DUMPS, MYSQL)
     assert "MySQL 8" in missing.value.next[0]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -159,8 +161,11 @@ def test_values_of_a_blockers_query_are_masked(query):
 # programs ----------------------------------------------------------------------------------------------------
 
 
+UNREADABLE = Path("/" + "x" * 300)  # to look into it is an error, as in another user's folder on the PATH
+
+
 def test_a_program_that_is_nowhere_is_named(tmp_path):
     (tmp_path / "pg_dump").write_text("not executable")
     with pytest.raises(ToolMissing, match="none was found") as missing:
-        Tools((tmp_path, tmp_path / "nowhere")).find("pg_dump", 15)
+        Tools((tmp_path, tmp_path / "nowhere", UNREADABLE)).find("pg_dump", 15)
     assert "PostgreSQL 15" in missing.value.next[0]

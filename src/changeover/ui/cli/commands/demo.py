@@ -16,7 +16,7 @@ def demo(
     *,
     scenario: str = "release",
     balancer: Literal["envoy", "haproxy"] = "envoy",
-    database: Literal["sqlite", "postgresql"] = "sqlite",
+    database: Literal["sqlite", "postgresql", "mariadb"] = "sqlite",
     keep: Annotated[bool, Flag] = False,
     folder: Path | None = None,
     session: Annotated[Session, Injected],
