@@ -108,6 +108,7 @@ _LONG = frozenset(
 )
 _TYPE = re.compile(r"(?P<name>[a-z_][a-z0-9_ ]*?)\s*(?P<size>\(\s*\d+\s*(,\s*\d+\s*)?\))?(?P<array>(\[\])*)")
 _SIZED_MIDDLE = re.compile(r"(timestamp|time)\s*(\(\d+\))?\s*(with|without) time zone")
+_RANGES = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _NO_EQUALITY = frozenset({"json", "xml", "point", "line", "polygon"})
 ASSIGN = "NEW.{column} := {value};"
 STAR = (
@@ -438,7 +439,10 @@ class PostgresqlEngine:
         return self._check(table, f"rows of {table.name} for which {expression} is false", f"NOT ({expression})")
 
     def misfits(self, table: Table, pair: Pair) -> Check | None:
-        """A value that the new type cannot take raises an error; what it takes must come back as it was."""
+        """What the new type takes must come back as it was; what it cannot take at all is found by its range."""
+        limit = self._limit(table, pair)
+        if limit:
+            return self._check(table, f"rows of {table.name} whose {listed(pair.olds)} does not fit", limit)
         back = " OR ".join(
             self._differs(
                 table,
@@ -453,6 +457,17 @@ class PostgresqlEngine:
             if back
             else None
         )
+
+    def _limit(self, table: Table, pair: Pair) -> str:
+        """The condition of values that a cast would refuse: whole numbers out of range, texts too long. The cast tells the type."""
+        old = self.quote(pair.olds[0])
+        type_ = pair.up[pair.news[0]].rpartition(" AS ")[2].removesuffix(")")
+        known = table.column(pair.olds[0])
+        numeric = known is not None and known.type.partition("(")[0] in ("smallint", "integer", "bigint", "numeric")
+        if type_ in _RANGES and numeric:
+            return f"{old} NOT BETWEEN {-_RANGES[type_] - 1} AND {_RANGES[type_]}"
+        sized = re.fullmatch(r"character(?: varying)?\((\d+)\)?", type_)
+        return f"length({old}::text) > {sized[1]}" if sized else ""
 
     def _check(self, table: Table, title: str, where: str) -> Check:
         shown = self._list(self._shown(table, ()))

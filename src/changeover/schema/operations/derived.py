@@ -11,6 +11,7 @@ from changeover.core.model import Check
 from changeover.schema.ddl import Leaving, Pair
 from changeover.schema.engines.engine import Acts, Cannot
 from changeover.schema.expressions import check_expression
+from changeover.schema.operations.columns import constant
 from changeover.schema.operations.operation import At, Operation
 
 
@@ -48,8 +49,12 @@ class Derived(Operation):
         for old, down in pair.down.items():
             check_expression(down, pair.news, at.engine.dialect, f"`down` of {self.table}.{old}")
         at.engine.moves(table, self.olds(), {c.name: c for c in news})
-        found = at.engine.misfits(table, pair)
+        found = at.engine.misfits(table, pair) if self.casts() else None
         return () if found is None else (found,)
+
+    def casts(self) -> bool:
+        """The values are cast, so each of them must fit; conversions that are written out may be lossy, and say how."""
+        return False
 
     def expand(self, at: At) -> Acts:
         table = at.table(self.table)
@@ -176,7 +181,8 @@ class RenameColumn(Derived):
 class ChangeType(Derived):
     """Another type: under a new name (`to`), or in place where the engine writes no row anew.
 
-    `up` and `down` convert; left out, they are casts.
+    `up` and `down` convert; left out, they are casts. `default` is what the new column gets in cleanup; left out, the old
+    one's default is cast too, and columns that are converted get none.
     """
 
     kind: ClassVar[str] = "change_type"
@@ -185,9 +191,13 @@ class ChangeType(Derived):
     to: str = ""
     up: str = ""
     down: str = ""
+    default: str | None = None
 
     def describe(self) -> str:
         return f"~ type {self.table}.{self.column} {self.type}" + (f" as {self.to}" if self.to else "")
+
+    def casts(self) -> bool:
+        return not (self.up or self.down)
 
     def olds(self) -> tuple[str, ...]:
         return (self.column,)
@@ -197,7 +207,9 @@ class ChangeType(Derived):
 
     def news(self, at: At) -> tuple[Column, ...]:
         old = at.column(at.table(self.table), self.column)
-        default = None if old.default is None else at.engine.recast(old.default, old.type, self._type(at))
+        default = self.default
+        if default is None and old.default is not None and self.casts():
+            default = at.engine.recast(old.default, old.type, self._type(at))
         return (replace(old, name=self.to, type=self._type(at), default=default, collation=""),)
 
     def pair(self, at: At) -> Pair:
@@ -207,6 +219,8 @@ class ChangeType(Derived):
         return Pair((self.column,), (self.to,), {self.to: up}, {self.column: down})
 
     def check(self, at: At) -> tuple[Check, ...]:
+        if self.default is not None:
+            constant(self.default, f"{self.table}.{self.to or self.column}")
         if self.to:
             return Derived.check(self, at)
         if self.up or self.down:

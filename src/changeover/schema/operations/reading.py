@@ -227,6 +227,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         text("to", "the name of the new column; left out: in place, where that writes no row", required=False),
         sql("up", "SQL over the old column; a cast if left out"),
         sql("down", "SQL over the new column; a cast if left out"),
+        sql("default", "SQL constant that the new column gets in cleanup; the old one's, cast, if left out without `up` and `down`"),
     ),
     "split_column": (
         _TABLE,
