@@ -41,6 +41,14 @@ class Limits(Section):
     lock_deadline: Annotated[float, Seconds("1s", "1h")] = Field(
         default=60.0, description="how long attempts are repeated"
     )
+    pace: Literal["gentle", "full"] = Field(
+        default="gentle",
+        description="gentle: a backfill rests as long as each batch took, and waits while replicas lag or writers wait for locks; "
+        "full: it does neither",
+    )
+    replica_lag: Annotated[float, Seconds("100ms", "1h")] = Field(
+        default=5.0, description="a gentle backfill waits while a replica lags more than this"
+    )
     batch: int = Field(default=5000, ge=1, le=1_000_000, description="rows of one batch of a backfill")
 
 

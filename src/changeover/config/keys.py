@@ -17,7 +17,6 @@ LATER: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"aws", "cleanup", "hosts", "notify"}),
     "instances": frozenset({"count", "install", "service", "version_from"}),
     "balancers[]": frozenset({"listen", "listener", "metrics", "stickiness", "target_groups"}),
-    "database.limits": frozenset({"replica_lag"}),
     "database.backup": frozenset({"instance", "prove", "type"}),
     "release": frozenset({"long_lived", "on_inconclusive", "on_silence", "window"}),
     "release.go_back_when[]": frozenset({"for"}),

@@ -104,7 +104,7 @@ class Settings(Section):
         database = self.database
         if database is None:
             return {}
-        limits: Limits = {"batch": database.limits.batch}
+        limits: Limits = {"batch": database.limits.batch, "rest": 1.0 if database.limits.pace == "gentle" else 0.0}
         if database.backup is not None:
             limits["backup_max_age"] = database.backup.max_age
         return limits
@@ -114,6 +114,7 @@ class Limits(TypedDict, total=False):
     """What of `database:` is part of the policy."""
 
     batch: int
+    rest: float
     backup_max_age: float
 
 

@@ -648,5 +648,6 @@ class Policy:
     probes: int = 0  # how many probes a version has; 0: its proof is UNVERIFIED
     smoke: int = 0  # how many smoke checks are configured
     batch: int = 5_000  # rows of one batch of a backfill, at most
+    rest: float = 1.0  # pauses between the batches of a backfill, in times that the batch took; 0: full speed
     backup_max_age: float = 14_400.0  # an older restore point is taken again before the schema changes
     backup: bool = True  # a restore point is taken (False: needs the acknowledgement `no-backup`)

@@ -285,6 +285,9 @@ class Database(Protocol):
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
         """One batch of `size` keys after the checkpoint, in one statement with its own transaction."""
 
+    def pressure(self, statement: BackfillStatement) -> str:
+        """Why a backfill should wait now: replicas that lag, writers that wait for locks, long transactions. "": go on."""
+
     def last_key(self, statement: BackfillStatement) -> str | None:
         """The largest key now: where the backfill ends. None for an empty table. Keys travel as text."""
 

@@ -90,6 +90,7 @@ class MemoryWorld:
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows, keys 1…n
     filled: dict[str, set[int]] = field(default_factory=dict)  # table -> keys that the backfill has filled
     tables: dict[str, Table] = field(default_factory=dict)  # what operations are compiled against
+    pressed: str = ""  # why a backfill should wait
     answers: dict[str, int] = field(default_factory=dict)  # title of a check -> rows that it finds
     kept: dict[Version, ChangeSet] = field(default_factory=dict)
     revision: int = 0
@@ -452,6 +453,10 @@ class MemoryDatabase:
     def gap(self, statement: BackfillStatement) -> Gap:
         total = self.world.rows.get(statement.table, 0)
         return Gap(total - len(self.world.filled.get(statement.table, ())), total)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        del statement
+        return self.world.pressed
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         total = self.world.rows.get(statement.table, 0)

@@ -73,6 +73,7 @@ class Database:
     lock: float
     lock_deadline: float
     batch: int
+    replica_lag: float
     backups: Path | None = None
     backup_command: tuple[str, ...] | None = None
     restore_into: str | None = None
@@ -234,6 +235,7 @@ def _database(settings: Settings) -> Database | None:
         lock=limits.lock,
         lock_deadline=limits.lock_deadline,
         batch=limits.batch,
+        replica_lag=limits.replica_lag,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,
         restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,

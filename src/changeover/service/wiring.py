@@ -185,7 +185,7 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     wanted = wires.database
     if wanted is None:
         return None
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline)
+    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
     url = partial(secrets.reveal, wanted.url)
     if wanted.kind == "sqlite":
         from changeover.drivers.databases.sqlite import SqliteDatabase, SqliteSettings
@@ -219,7 +219,7 @@ def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Datab
         if wanted.backups is None
         else BackupSettings(wanted.backups, wanted.backup_command, wanted.server_directory)
     )
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline)
+    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
     url = partial(secrets.reveal, wanted.url)
     return SqlServerDatabase(SqlServerSettings(url, wires.environment, points, limits, wanted.login, wanted.url))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from changeover.core.catalogue import Catalogue
 from changeover.core.errors import StatementUnknown
-from changeover.core.model import ChangeSet, Check, Version
+from changeover.core.model import BackfillStatement, ChangeSet, Check, Version
 from changeover.core.ports import Count, Fence
 
 
@@ -17,6 +17,10 @@ class NoOperations:
         return StatementUnknown(
             "operations are not supported on this database", next=("write the change as plain SQL",)
         )
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        """Not looked at yet."""
+        return ""
 
     def tables(self, names: Sequence[str]) -> Catalogue:
         raise self._refuse()

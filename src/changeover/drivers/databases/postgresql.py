@@ -45,6 +45,7 @@ from changeover.drivers.databases.postgresql_errors import Doing, translated
 from changeover.drivers.databases.postgresql_inspect import Doctor
 from changeover.drivers.databases.postgresql_keys import Keyed
 from changeover.drivers.databases.postgresql_logins import Logins
+from changeover.drivers.databases.postgresql_pressure import pressure
 from changeover.drivers.databases.postgresql_scratch import ScratchDatabase
 from changeover.drivers.databases.postgresql_session import READ, Connection, Sessions, has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.postgresql_tables import catalogue as catalogue_of
@@ -175,6 +176,10 @@ class PostgresqlDatabase:
         with self._looking(statement) as db:
             db.execute("SELECT set_config('statement_timeout', '0', false)")  # it counts every row
             return Keyed(statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._looking(statement) as db:
+            return pressure(db, statement.table, self._settings.limits.replica_lag)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:

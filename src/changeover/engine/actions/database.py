@@ -30,6 +30,9 @@ from changeover.engine.records import Facts
 FIRST_BATCH = 1_000  # rows
 BATCH_TARGET = 0.2  # seconds: the size is adapted so that a batch takes about this long (facts: schema 4.1)
 SMALLEST = 100  # rows
+LOOK_EVERY = 1.0  # seconds between two looks at signals and at what presses the database
+LONGEST_REST = 1.0  # seconds
+THROTTLED = 1.0  # seconds until the next look while the database is pressed
 
 
 def database(ctx: Context) -> Database:
@@ -168,6 +171,11 @@ def backfill(ctx: Context, action: Backfill) -> Outcome:
             ctx.note("range", {**data, "title": statement.title})
             return Again(0)
         upto, after, size = at.upto, at.after, at.size
+        busy = db.pressure(statement) if upto is not None and ctx.policy.rest > 0 else ""
+        if busy:
+            if ctx.events[-1].kind != "throttled":
+                ctx.note("throttled", {"index": index, "reason": busy})
+            return Again(THROTTLED)
         while upto is not None:
             batch = db.fill(statement, after, upto, size, ctx.hold)
             size = _next_size(size, batch.seconds, ctx.policy.batch)
@@ -182,8 +190,10 @@ def backfill(ctx: Context, action: Backfill) -> Outcome:
             ctx.note("filled", kept)
             if batch.hi is None:
                 break
-            if ctx.interrupted() or ctx.ports.clock.boottime() - began > 1.0:
-                return Again(min(batch.seconds, 1.0))  # default throttle: rest as long as the batch took
+            if ctx.interrupted() or ctx.ports.clock.boottime() - began > LOOK_EVERY:
+                return Again(0)
+            if ctx.policy.rest > 0:
+                ctx.ports.clock.sleep(min(batch.seconds * ctx.policy.rest, LONGEST_REST))
         if upto is None:
             ctx.note("filled", {"index": index, "hi": None, "rows": 0, "seconds": 0.0, "size": size})
         return Again(0)
