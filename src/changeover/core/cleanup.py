@@ -16,6 +16,7 @@ from changeover.core.draft import (
     Ground,
     backup_id,
     check_acknowledged,
+    check_fit,
     check_keep_old,
     check_last_healthy,
     check_unedited,
@@ -26,13 +27,12 @@ from changeover.core.draft import (
     unverified,
     warnings,
 )
-from changeover.core.errors import NothingToDo, NotReady, ProofBroken, StillNeeded
+from changeover.core.errors import NothingToDo, NotReady, StillNeeded
 from changeover.core.inplay import (
     Player,
     flying,
     healthy,
     in_play,
-    misfit,
     owed,
     owed_words,
     parked,
@@ -116,7 +116,7 @@ def plan_cleanup(
         stays=_stays(players, source, last) if chosen else tuple(sorted({(p.version, p.build) for p in players})),
         dropping=dropping,
     )
-    _check_fit(draft, schema)
+    check_fit(draft.stays, schema, changes)
     gone = (*(s for c in chosen for s in c.contract), *(s for c in dropping for s in c.drop))
     needed = warnings(gone) | unverified(draft.stays, policy)
     if not policy.backup:
@@ -242,16 +242,6 @@ def _stays(players: Sequence[Player], source: Identity, last: Version) -> tuple[
     """The versions that are in play afterwards."""
     found = {(p.version, p.build) for p in players if p.version >= last}
     return tuple(sorted(found | {(source.version, source.build)}))
-
-
-def _check_fit(d: _Draft, schema: SchemaReading) -> None:
-    """No point of no return while a version that stays does not work with the schema as it is."""
-    reasons = [why for v, _ in d.stays if (why := misfit(v, schema, d.changes))]
-    if reasons:
-        raise ProofBroken(
-            f"a version in play does not work with the schema as it is: {'; '.join(reasons)} (rule R2)",
-            next=("see what runs and why: changeover status", "mend that first, then clean up"),
-        )
 
 
 def _check_healthy(world: World, live: str, idle: str) -> None:

@@ -461,6 +461,17 @@ class WouldGoBack(ChangeoverError):
     title = "this would be a rollback"
 
 
+class UndoUnfinished(ChangeoverError):
+    """A version's expansion is half taken back: some of what was added is there, some is not.
+
+    It is finished first (`changeover schema undo VERSION` goes on where it stands); then the version can be released again.
+    """
+
+    code = "CO-0308"
+    exit = Exit.REFUSED
+    title = "an expansion is half taken back"
+
+
 # 04: runs and plans ----------------------------------------------------------------------------------------
 
 

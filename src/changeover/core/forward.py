@@ -34,6 +34,7 @@ from changeover.core.errors import (
     DatabaseUnreachable,
     NothingToDo,
     StatementUnknown,
+    UndoUnfinished,
     UsageError,
     Where,
     WouldBreak,
@@ -41,16 +42,18 @@ from changeover.core.errors import (
     WrongIdentity,
 )
 from changeover.core.inplay import (
-    ahead,
+    added_words,
     dead,
     healthy,
     in_play,
     lost,
     matches,
+    parked,
     pending,
     refills,
     residents,
     stranger,
+    undoing,
 )
 from changeover.core.model import (
     ALL,
@@ -103,6 +106,11 @@ class _Draft:
     retires: tuple[Retire, ...]
     proved: tuple[tuple[Version, str], ...]
 
+    @property
+    def verified(self) -> tuple[ChangeSet, ...]:
+        """The change sets whose rows are asked before anybody uses what they added, in order."""
+        return tuple(sorted({*self.pending, *self.refills}, key=lambda c: c.version))
+
 
 def plan_release(ctx: Context, release: Release, world: World, ledger: Ledger, policy: Policy, *, salt: int) -> Plan:
     """The plan that makes `release` serve everything. Pure: equal arguments give an equal plan.
@@ -134,7 +142,7 @@ def plan_release(ctx: Context, release: Release, world: World, ledger: Ledger, p
         basis=ctx.basis,
         steps=numbered(actions, Scene("release", draft.source.version, release.version)),
         schema_from=revision,
-        schema_to=revision + len(draft.pending),
+        schema_to=revision + _new(draft),
         ends=tuple(sorted(r.version for r in draft.retires if r.promised)),
         owed=_owed_after(draft),
         acknowledged=release.acknowledged,
@@ -181,7 +189,7 @@ def _actions(d: _Draft) -> list[Action]:
         actions.append(Expand(c.version, c.expand, c.digest, c if c.declared else None))
         actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []
     actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]
-    actions += [Verify(c.version, c.verify) for c in d.refills if c.verify]
+    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]
     actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]
     if g.world.schema is not None:
         actions.append(Prove(d.proved, "expanded"))
@@ -196,6 +204,12 @@ def _actions(d: _Draft) -> list[Action]:
     if not dead(g.world, g.live):
         actions.append(drain(g.live, policy))
     return actions
+
+
+def _new(d: _Draft) -> int:
+    """How many revisions the expansions add: one that was completed by an earlier attempt has been counted."""
+    schema = d.g.world.schema
+    return sum(1 for c in d.pending if schema is not None and not schema.completed(c.version, Phase.EXPAND))
 
 
 def _shift(d: _Draft, share: int, *, first: bool) -> list[Action]:
@@ -309,6 +323,12 @@ def _check_changes(release: Release, world: World) -> None:
             f"v{version} has schema changes and --no-schema-change says that it has none",
             next=(f"leave the flag out: changeover plan {version}", "or take the change files away"),
         )
+    half = [v for v in undoing(schema) if v <= version]
+    if half:
+        raise UndoUnfinished(
+            f"{_list(half)} is half taken back: what of it is there is not certain (rule R2)",
+            next=(f"finish that first: changeover schema undo {half[-1]}",),
+        )
     gone = lost(version, schema)
     if gone:
         raise WouldBreak(
@@ -372,8 +392,9 @@ def _owed_after(d: _Draft) -> tuple[str, ...]:
         for c in sorted(d.release.changes, key=lambda c: c.version)
         if c.version <= d.release.version and not schema.completed(c.version, Phase.CONTRACT)
     )
-    stays = (f"what v{v} added stays; its next release recognises it" for v in ahead(schema, d.release.version))
-    return (*(f"{s.title} (contract of v{c.version})" for c in waits for s in c.contract), *stays)
+    stays = added_words(schema, d.release.version)
+    lies = (f"{s.title} (parked by the contract of v{c.version})" for c, _ in parked(d.release.changes, schema) for s in c.drop)
+    return (*(f"{s.title} (contract of v{c.version})" for c in waits for s in c.contract), *lies, *stays)
 
 
 def _notes(d: _Draft) -> tuple[str, ...]:

@@ -208,13 +208,30 @@ def parked(changes: Iterable[ChangeSet], schema: SchemaReading) -> tuple[tuple[C
 
 def ahead(schema: SchemaReading, serving: Version) -> tuple[Version, ...]:
     """The versions later than the serving one of which something was added: under way, taken back, or given up."""
-    return tuple(sorted({a.version for a in schema.applied if a.phase is Phase.EXPAND and a.version > serving}))
+    added = {a.version for a in schema.applied if a.phase in (Phase.EXPAND, Phase.UNDO)}
+    return tuple(sorted(v for v in added | {c.version for c in schema.kept} if v > serving))
+
+
+def undoing(schema: SchemaReading) -> tuple[Version, ...]:
+    """The versions that are being taken back: until that is finished, nobody can say what of them is there."""
+    return tuple(sorted({a.version for a in schema.applied if a.phase is Phase.UNDO}))
+
+
+def added_words(schema: SchemaReading, serving: Version) -> tuple[str, ...]:
+    """What was added for versions that do not serve, in words."""
+    half = undoing(schema)
+    return tuple(
+        f"v{v} is half taken back: changeover schema undo {v}"
+        if v in half
+        else f"what v{v} added stays; its next release recognises it"
+        for v in ahead(schema, serving)
+    )
 
 
 def owed_words(changes: Collection[ChangeSet], schema: SchemaReading, serving: Version) -> tuple[str, ...]:
     """What is owed, in words: what waits for a contract, and what was added for versions that do not serve."""
     waits = tuple(f"{s.title} (contract of v{c.version})" for c in owed(changes, schema, serving) for s in c.contract)
-    stays = tuple(f"what v{v} added stays; its next release recognises it" for v in ahead(schema, serving))
+    stays = added_words(schema, serving)
     lies = tuple(
         f"{s.title} (parked by the contract of v{c.version})" for c, _ in parked(changes, schema) for s in c.drop
     )

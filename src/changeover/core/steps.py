@@ -125,7 +125,7 @@ class Prove:
 
     kind: ClassVar[str] = "prove"
     versions: tuple[tuple[Version, str], ...]  # (version, build)
-    when: str  # "expanded", "written" (the new version has written) or "contracted"
+    when: str  # "expanded", "written" (the new version has written), "contracted" or "undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +366,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered, frozen list of what will be done. `kind`: release, rollback, abort or cleanup.
+    """The ordered, frozen list of what will be done. `kind`: release, rollback, abort, cleanup or undo.
 
     `source` serves when the plan begins, `target` when it has ended. `last_safe` is the number of the last step before the point of
     no return, 0 if there is no such point in this plan. `ends` are the versions whose promise this plan ends.

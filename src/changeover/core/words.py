@@ -85,6 +85,8 @@ def way_back(done: Sequence[Action], scene: Scene) -> str:
     if any(isinstance(a, Contract | Drop) for a in done):
         return "restore only: what was written since the restore point would be lost"
     match scene.kind:
+        case "undo":
+            return "unchanged"
         case "cleanup":
             ended = [f"v{a.version}" for a in done if isinstance(a, Retire) and a.promised]
             return f"none to {', '.join(ended)}: ended by this plan" if ended else "unchanged"

@@ -430,6 +430,9 @@ class MemoryDatabase:
     def _forget(
         self, name: str, version: Version, phases: Sequence[Phase], fence: Fence, *, gone: bool = False
     ) -> None:
+        if not gone and not any(a.version == version and a.phase in phases for a in self.world.applied):
+            return
+
         def change() -> None:
             self.world.applied[:] = [a for a in self.world.applied if a.version != version or a.phase not in phases]
             if gone:

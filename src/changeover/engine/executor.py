@@ -209,7 +209,7 @@ class Engine:
             self.journal.record(ctx.run, ctx.hold.token, "go-back", ctx.step.key, why, move_by=Event.GO_BACK)
             return Progress(State.GOING_BACK)
         if (
-            ctx.plan.kind == "cleanup"
+            ctx.plan.kind in ("cleanup", "undo")
             and not _contracted(ctx.plan, ctx.history)
             and not isinstance(error, LockNotObtained)
         ):

@@ -156,6 +156,7 @@ class _Hand:
                 yield "# POINT OF NO RETURN: after this only a restore brings the old shape back"
                 yield from self._statements(database, action)
             case s.Undo():
+                yield from database.by_hand_complete(self._marker(action.version, Phase.UNDO, COMPLETE, action.digest))
                 yield from database.by_hand_forget(action.version)
                 yield from self._statements(database, action)
                 yield from database.by_hand_unkeep(action.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from changeover.core import rules
 from changeover.core.errors import NotRetired, ProofBroken, RowsInTheWay, StillNeeded
@@ -70,20 +70,29 @@ def add(ctx: Context, action: Expand | Sync | Finalize | Drop) -> Outcome:
 
 
 def undo(ctx: Context, action: Undo) -> Outcome:
-    """Take back an expansion. From the first act on the catalogue decides what is there: the marks are taken out."""
-    known = ctx.journal.ledger(ctx.run.environment)
-    if action.version in known.started:
-        raise StillNeeded(
-            f"an instance of v{action.version} has started: what it wrote may need what was added",
-            now="Nothing was taken back.",
-            next=(f"release v{action.version} again: it recognises what is there", "changeover schema owed"),
-        )
+    """Take back an expansion. What is kept of it goes last, so that its absence says: it is done.
+
+    First the ledger is told that it is being taken back, so that nobody releases the version half way; then the marks of what
+    was added go, so that the catalogue decides what is there.
+    """
     db = database(ctx)
-    _fresh_restore_point(ctx, db)
+    schema = db.read()
+    if all(c.version != action.version for c in schema.kept):
+        return Done({"version": action.version.text, "statements": len(action.statements), "revision": schema.revision})
+    if not schema.begun(action.version, Phase.UNDO):
+        broken = rules.before_undo(ctx.situation(ctx.world()), action.version)
+        if broken:
+            raise StillNeeded(
+                f"what was added for v{action.version} is not taken back: {'; '.join(str(v) for v in broken)}",
+                now="Nothing was taken back.",
+                next=("changeover status", "changeover schema owed"),
+            )
+        _fresh_restore_point(ctx, db)
+    db.complete(marker(ctx, action.version, Phase.UNDO, COMPLETE, action.digest), ctx.hold)
     db.forget(action.version, ctx.hold)
     done = _apply(ctx, action)
     db.unkeep(action.version, ctx.hold)
-    return done
+    return replace(done, data={**done.data, "revision": db.read().revision})
 
 
 def verify(ctx: Context, action: Verify) -> Outcome:
