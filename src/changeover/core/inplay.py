@@ -6,11 +6,22 @@ are in play.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from changeover.core.model import FORWARD, ChangeSet, Identity, InFlight, Ledger, Phase, SchemaReading, Version, World
+from changeover.core.model import (
+    COMPLETE,
+    FORWARD,
+    ChangeSet,
+    Identity,
+    InFlight,
+    Ledger,
+    Phase,
+    SchemaReading,
+    Version,
+    World,
+)
 
 
 class Part(StrEnum):
@@ -178,16 +189,36 @@ def owed(changes: Iterable[ChangeSet], schema: SchemaReading, serving: Version) 
     )
 
 
+def parked(changes: Iterable[ChangeSet], schema: SchemaReading) -> tuple[tuple[ChangeSet, float], ...]:
+    """The change sets whose contract has parked something, and since when (epoch seconds), in order."""
+    found = []
+    for change in sorted(changes, key=lambda c: c.version):
+        since = next(
+            (
+                a.at
+                for a in schema.applied
+                if (a.version, a.phase, a.index) == (change.version, Phase.CONTRACT, COMPLETE)
+            ),
+            None,
+        )
+        if since is not None and change.drop and not schema.completed(change.version, Phase.DROP):
+            found.append((change, since))
+    return tuple(found)
+
+
 def ahead(schema: SchemaReading, serving: Version) -> tuple[Version, ...]:
     """The versions later than the serving one of which something was added: under way, taken back, or given up."""
     return tuple(sorted({a.version for a in schema.applied if a.phase is Phase.EXPAND and a.version > serving}))
 
 
-def owed_words(changes: Iterable[ChangeSet], schema: SchemaReading, serving: Version) -> tuple[str, ...]:
+def owed_words(changes: Collection[ChangeSet], schema: SchemaReading, serving: Version) -> tuple[str, ...]:
     """What is owed, in words: what waits for a contract, and what was added for versions that do not serve."""
     waits = tuple(f"{s.title} (contract of v{c.version})" for c in owed(changes, schema, serving) for s in c.contract)
     stays = tuple(f"what v{v} added stays; its next release recognises it" for v in ahead(schema, serving))
-    return waits + stays
+    lies = tuple(
+        f"{s.title} (parked by the contract of v{c.version})" for c, _ in parked(changes, schema) for s in c.drop
+    )
+    return waits + lies + stays
 
 
 def _upto(changes: Iterable[ChangeSet], upto: Version) -> tuple[ChangeSet, ...]:

@@ -635,6 +635,7 @@ class Policy:
     drain_hard: float = 300.0
     at_deadline: AtDeadline = AtDeadline.WAIT
     keep_old: float = 86_400.0
+    keep_parked: float = 604_800.0  # what a contract has parked is dropped for good after this
     expiry: float = 60.0  # rule R14: an unwatched share goes home after this
     go_back_when: tuple[GoBackRule, ...] = (
         GoBackRule(RuleMetric.INSTANCE, seconds=15.0),

@@ -15,6 +15,8 @@ from changeover.core.errors import ChangeoverError
 from changeover.core.model import ChangeSet
 from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Runtime, Web
 from changeover.drivers.argv import shell_value
+from changeover.drivers.sources.sql_files import Changes
+from changeover.schema.compile import Declared
 from changeover.service import wires as _wires
 from changeover.service.site import Site
 from changeover.service.wires import Wires
@@ -68,7 +70,8 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
             prober=_prober(wires, host, web),
             clock=SystemClock(),
         ),
-        changes=known,
+        changes=known.sets,
+        declared=known.declared,
         unreadable=unreadable,
         configuration=wires.digest,
         store=wires.state,
@@ -77,18 +80,18 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
     )
 
 
-def _readable(database: _wires.Database | None) -> tuple[tuple[ChangeSet, ...], ChangeoverError | None]:
+def _readable(database: _wires.Database | None) -> tuple[Changes, ChangeoverError | None]:
     """Change files that cannot be used stop what plans forward; `status` and the way back need none of them."""
     try:
         return changes(database), None
     except ChangeoverError as error:
-        return (), error
+        return Changes(), error
 
 
-def changes(database: _wires.Database | None) -> tuple[ChangeSet, ...]:
-    """Every change set of the configured source, classified. Raises ChangesUnreadable, WouldBreak, StatementUnknown."""
+def changes(database: _wires.Database | None) -> Changes:
+    """Everything that the configured source has, classified. Raises ChangesUnreadable, WouldBreak, StatementUnknown."""
     if database is None:
-        return ()
+        return Changes()
     from changeover.drivers.sources.sql_files import read_directory
 
     return read_directory(database.changes, database.kind)
@@ -253,6 +256,7 @@ class CheckReport:
     app: str
     environment: str
     changes: tuple[ChangeSet, ...]
+    declared: tuple[Declared, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -270,4 +274,5 @@ def check(config: Path, environment: str | None = None) -> CheckReport:
     from changeover.config import load
 
     wires = _wires.of(load(config, environment))
-    return CheckReport(str(config), wires.app, wires.environment, changes(wires.database))
+    found = changes(wires.database)
+    return CheckReport(str(config), wires.app, wires.environment, found.sets, found.declared)
