@@ -124,13 +124,15 @@ class Catalogue:
     """The tables that were asked for, and every name that is taken.
 
     `tables`: those of the asked names that are there. `names`: all relations of the schema (tables, views, indexes,
-    sequences). `enums`: type -> labels in order. `version`: the server's, as numbers.
+    sequences). `enums`: type -> labels in order. `version`: the server's, as numbers. `texts`: what made everything in the
+    database, in an order in which it can be made, where the engine keeps that (SQLite).
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def with_table(self, table: Table) -> Catalogue:
         """The same with this table."""

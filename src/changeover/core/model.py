@@ -315,11 +315,38 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of the text that made a table, where an engine changes tables by their text.
+
+    `what`, with the `name` of a column: not_null, nullable, default (`text`), no_default, type (`text`), column (`text`: its
+    definition), no_column. With that of a constraint: no_constraint, constraint_name (`text`); without a name: constraint
+    (`text`: one more). With that of an index: index_name (`text`), index_to_constraint (`text`: its name there, or "").
+    """
+
+    what: str
+    name: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A table that is written anew with another text. What it is by then is read under the lock: it is never lost.
+
+    `before`: the text that it is expected to have.
+    """
+
+    table: str
+    edits: tuple[Edit, ...]
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement of a change, classified; or several that are one act.
 
     `block`: the statements of one act, run one after the other in one transaction or under one lock; `sql` is then all of
-    them. `lock_first`: what takes that lock. `guards` are asked under it, before anything is changed.
+    them. `lock_first`: what takes that lock. `guards` are asked under it, before anything is changed. `rewrite`: a table that
+    is written anew after them; `sql` then shows it as it is expected.
 
     `title` is what people read (`+ column orders.price_cents integer`). `probe` None means that only the ledger
     can tell whether it was done. `alone` means outside any transaction (CREATE INDEX CONCURRENTLY).
@@ -339,11 +366,12 @@ class Statement:
     block: tuple[str, ...] = ()
     lock_first: str = ""
     guards: tuple[Check, ...] = ()
+    rewrite: Rewrite | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What is run, in order."""
-        return self.block or (self.sql,)
+        """What is run, in order, before the table is written anew."""
+        return self.block or (() if self.rewrite else (self.sql,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from changeover.core.model import Check, Lock, Phase, Probe, Statement, Verdict
+from changeover.core.model import Check, Lock, Phase, Probe, Rewrite, Statement, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Ddl:
     block: tuple[str, ...] = ()
     lock_first: str = ""
     guards: tuple[Check, ...] = ()
+    rewrite: Rewrite | None = None
 
     def statement(self, phase: Phase, file: str, line: int) -> Statement:
         """The act as a statement of a change file."""
@@ -40,6 +41,7 @@ class Ddl:
             block=self.block,
             lock_first=self.lock_first,
             guards=self.guards,
+            rewrite=self.rewrite,
         )
 
 
