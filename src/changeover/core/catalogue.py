@@ -27,7 +27,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that is not the primary key's. `columns` is empty when it is on expressions. `constraint`: it belongs to one."""
+    """An index that is not the primary key's. `columns` is empty when it is on expressions. `constraint`: it belongs to one.
+
+    `included`: columns that it carries along; `descending`: places (from 0) of key columns that are sorted downwards.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -35,6 +38,8 @@ class Index:
     where: str = ""
     constraint: bool = False
     definition: str = ""
+    included: tuple[str, ...] = ()
+    descending: tuple[int, ...] = ()
 
 
 class Rule(StrEnum):
@@ -43,6 +48,7 @@ class Rule(StrEnum):
     CHECK = "check"
     UNIQUE = "unique"
     FOREIGN_KEY = "foreign_key"
+    DEFAULT = "default"  # where defaults are objects with names (SQL Server)
     OTHER = "other"  # EXCLUDE and the like
 
 
@@ -124,8 +130,8 @@ class Catalogue:
     """The tables that were asked for, and every name that is taken.
 
     `tables`: those of the asked names that are there. `names`: all relations of the schema (tables, views, indexes,
-    sequences). `enums`: type -> labels in order. `version`: the server's, as numbers. `texts`: what made everything in the
-    database, in an order in which it can be made, where the engine keeps that (SQLite).
+    sequences). `enums`: type -> labels in order. `version`: the server's, as numbers; SQL Server's is (major, EngineEdition).
+    `texts`: what made everything in the database, in an order in which it can be made, where the engine keeps that (SQLite).
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)

@@ -291,7 +291,7 @@ class Lock(StrEnum):
 class Probe:
     """How to see in the catalogue that a statement has been done: `what` named `name` (of `table`) is there or not.
 
-    `what` is one of table, view, column, index, constraint, trigger, function, type, default, not_null,
+    `what` is one of table, view, synonym, column, index, constraint, trigger, function, type, default, not_null,
     sequence, schema, valid (a constraint that was validated), enum_value (its label in `definition`). `definition` is compared where the engine can tell (a column's type), "" compares nothing.
     """
 

@@ -55,6 +55,7 @@ class _Table:
 
     line: int
     pairs: list[Pair] = field(default_factory=list)
+    fills: list[Pair] = field(default_factory=list)  # filled once, and not kept in step
     leaving: Leaving = field(default_factory=Leaving)
 
 
@@ -86,9 +87,10 @@ class _Compiler:
                     Defect.BREAKS, error.reason, error.rewrite, self.declared.file, operation.line, operation.describe()
                 )
                 self.problems.append(where)
+        if not self.problems:
+            self._whole_tables()
         if self.problems:
             raise refusal(self.problems)
-        self._whole_tables()
         phases = {p: tuple(s) for p, s in self.statements.items()}
         undo = (*phases[Phase.UNDO], *(s for acts in reversed(self.undone) for s in acts))
         changes = ChangeSet(
@@ -115,11 +117,12 @@ class _Compiler:
             return
         self._add(Phase.EXPAND, operation.expand(at), operation.line)
         after = At(self.engine, operation.after(at), self.declared.version)
-        pairs = operation.sync(at)
+        pairs, fills = operation.sync(at), operation.fills(at)
         leaving = operation.contract(at)
-        for name in operation.names()[:1] if pairs or leaving != Leaving() else ():
+        for name in operation.names()[:1] if pairs or fills or leaving != Leaving() else ():
             table = self.tables.setdefault(name, _Table(operation.line))
             table.pairs += pairs
+            table.fills += fills
             table.leaving |= leaving
         self._add(Phase.FINALIZE, operation.finalize(at), operation.line)
         self._add(Phase.CONTRACT, operation.retire(at), operation.line)
@@ -161,20 +164,27 @@ class _Compiler:
     def _whole_tables(self) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
         for name, asked in self.tables.items():
-            table = at.table(name)
-            trigger = at.made("zz_co", self.declared.version.text, name) if asked.pairs else ""
-            if asked.pairs:
-                acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-                self._add(Phase.SYNC, acts, asked.line)
-                self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
-            for pair in asked.pairs:
-                fill = self.engine.backfill(table, pair)
-                self.backfills.append(replace(fill, file=self.declared.file, line=asked.line))
-                self.verify.append(self.engine.inconsistent(table, pair))
-            if trigger or asked.leaving != Leaving():
-                acts = self.engine.contract(table, trigger, asked.leaving)
-                placed = self._placed(Phase.CONTRACT, acts, asked.line)
-                self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+            try:
+                self._whole_table(at, name, asked)
+            except Cannot as error:
+                where = Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, asked.line, name)
+                self.problems.append(where)
+
+    def _whole_table(self, at: At, name: str, asked: _Table) -> None:
+        table = at.table(name)
+        trigger = at.made("zz_co", self.declared.version.text, name) if asked.pairs else ""
+        if asked.pairs:
+            acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
+            self._add(Phase.SYNC, acts, asked.line)
+            self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
+        for pair in (*asked.pairs, *asked.fills):
+            fill = self.engine.backfill(table, pair)
+            self.backfills.append(replace(fill, file=self.declared.file, line=asked.line))
+            self.verify.append(self.engine.inconsistent(table, pair))
+        if trigger or asked.leaving != Leaving():
+            acts = self.engine.contract(table, trigger, asked.leaving)
+            placed = self._placed(Phase.CONTRACT, acts, asked.line)
+            self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
 
     def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
         self.statements[phase] += self._placed(phase, acts, line)

@@ -33,11 +33,14 @@ class Engine(Protocol):
 
     @property
     def longest(self) -> int:
-        """Bytes of the longest name."""
+        """The length of the longest name, as `size` tells it."""
 
     @property
     def fills_before(self) -> bool:
         """A trigger fills a column before the row is judged, so that a required column may be left out of an INSERT."""
+
+    def size(self, name: str) -> int:
+        """The length of a name as the engine counts it: bytes of UTF-8, or characters."""
 
     def quote(self, name: str) -> str:
         """The name as SQL; quoted where it must be."""
@@ -71,6 +74,9 @@ class Engine(Protocol):
 
     def add_column(self, table: Table, column: Column) -> Acts:
         """Without blocking: nullable, or with a constant default."""
+
+    def adds_filled(self, column: Column) -> bool:
+        """Adding this column with its constant default writes no row, and the rows that are there have the default then."""
 
     def make_optional(self, table: Table, column: Column, default: str | None) -> Acts:
         """An INSERT may leave the column out; `default` is then what it gets, None: NULL."""

@@ -132,6 +132,9 @@ class PostgresqlEngine:
     longest: int = 63
     fills_before: bool = True
 
+    def size(self, name: str) -> int:
+        return len(name.encode())
+
     def quote(self, name: str) -> str:
         return _preparer().quote(name)
 
@@ -223,6 +226,10 @@ class PostgresqlEngine:
         sql = f"ALTER TABLE {self.named(table)} ADD COLUMN {self._column(column)}"
         probe = Probe("column", column.name, self.named(table), definition=column.type)
         return (Ddl(f"+ column {table.name}.{column.name} {column.type}", sql, probe, verdict=self._star, reason=STAR),)
+
+    def adds_filled(self, column: Column) -> bool:
+        del column
+        return True
 
     @property
     def _star(self) -> Verdict:

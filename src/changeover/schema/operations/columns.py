@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from changeover.core.catalogue import Catalogue, Column
 from changeover.core.model import Check, Verdict
-from changeover.schema.ddl import Leaving, Pair
+from changeover.schema.ddl import Ddl, Leaving, Pair
 from changeover.schema.engines.engine import Acts, Cannot
 from changeover.schema.expressions import check_expression, columns_in
 from changeover.schema.operations.operation import At, Operation
@@ -74,17 +74,30 @@ class AddColumn(Operation):
             )
         if self.default is not None:
             constant(self.default, f"{self.table}.{self.column}")
+        if self._filled_later(at):
+            at.keyed(table)
         return ()
 
     def _column(self, at: At) -> Column:
-        """As it is added: required at once only with a default."""
+        """As it is wanted, but for what comes with cleanup: required only with a default."""
         type_ = at.engine.check_type(self.type, at.catalogue.enums)
         return Column(
             self.column, type_, nullable=not (self.not_null and self.default is not None), default=self.default
         )
 
+    def _filled_later(self, at: At) -> bool:
+        """Rows that are there get the default from a backfill: adding it would write them all under one lock."""
+        return self.default is not None and not at.engine.adds_filled(self._column(at))
+
     def expand(self, at: At) -> Acts:
-        return at.engine.add_column(at.table(self.table), self._column(at))
+        column = self._column(at)
+        column = replace(column, nullable=True) if self._filled_later(at) else column
+        return at.engine.add_column(at.table(self.table), column)
+
+    def fills(self, at: At) -> tuple[Pair, ...]:
+        if self.default is None or not self._filled_later(at):
+            return ()
+        return (Pair((), (self.column,), {self.column: self.default}),)
 
     def sync(self, at: At) -> tuple[Pair, ...]:
         if not self.source:
@@ -97,7 +110,7 @@ class AddColumn(Operation):
         return self.not_null and bool(self.source) and not at.engine.fills_before
 
     def finalize(self, at: At) -> Acts:
-        if not (self.not_null and self.source) or self._waits(at):
+        if self._waits(at) or not (self.not_null and (self.source or self._filled_later(at))):
             return ()
         return at.engine.set_not_null(at.table(self.table), self._column(at))
 
@@ -273,8 +286,12 @@ class SetDefault(Operation):
 
 
 def warned(acts: Acts, reason: str) -> Acts:
-    """The acts with a warning that a named person acknowledges, on the first of them."""
-    return tuple(replace(a, verdict=Verdict.WARN, reason=reason) if not n else a for n, a in enumerate(acts))
+    """The acts with a warning that a named person acknowledges, on the first of them, beside what it warns of already."""
+    return tuple(replace(a, verdict=Verdict.WARN, reason=_both(a, reason)) if not n else a for n, a in enumerate(acts))
+
+
+def _both(act: Ddl, reason: str) -> str:
+    return f"{reason}; {act.reason}" if act.verdict is Verdict.WARN else reason
 
 
 def calm(acts: Acts) -> Acts:

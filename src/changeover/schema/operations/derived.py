@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from changeover.core.catalogue import Catalogue, Column, Rule, Table
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
 from changeover.core.model import Check
 from changeover.schema.ddl import Leaving, Pair
 from changeover.schema.engines.engine import Acts, Cannot
@@ -97,16 +97,16 @@ class Derived(Operation):
         acts: Acts = ()
         for old in self.olds():
             acts += at.engine.drop_column(table, at.parked(self.table, old))
-        for old_name, new_name, _ in self._copies(at):
-            renamed = at.engine.rename_constraint if table.constraint(old_name) else at.engine.rename_index
-            acts += renamed(table, new_name, old_name)
+        for old_name, copy, _ in self._copies(at):
+            renamed = at.engine.rename_index if isinstance(copy, Index) else at.engine.rename_constraint
+            acts += renamed(table, copy.name, old_name)
         return acts
 
     def undo(self, at: At) -> Acts:
         table = at.table(self.table)
         acts: Acts = ()
         for column in self.news(at):
-            acts += at.engine.drop_column(self._added(at), column.name)
+            acts += at.engine.drop_column(self._whole(at), column.name)
         if not at.engine.fills_before:
             for old in self.olds():
                 column = at.column(table, old)
@@ -115,7 +115,16 @@ class Derived(Operation):
         return acts
 
     def after(self, at: At) -> Catalogue:
-        return at.catalogue.with_table(self._added(at))
+        return at.catalogue.with_table(self._whole(at))
+
+    def _whole(self, at: At) -> Table:
+        """The table with both sides, and with the copies of indexes and constraints."""
+        table, copies = self._added(at), [copy for _, copy, _ in self._copies(at)]
+        return replace(
+            table,
+            indexes=(*table.indexes, *(c for c in copies if isinstance(c, Index))),
+            constraints=(*table.constraints, *(c for c in copies if isinstance(c, Constraint))),
+        )
 
     def _added(self, at: At) -> Table:
         """The table with both sides."""
@@ -127,13 +136,13 @@ class Derived(Operation):
 
     # indexes and constraints of a column that is replaced by one column
 
-    def _copies(self, at: At) -> tuple[tuple[str, str, Acts], ...]:
-        """(name on the old column, name on the new one until the drop, the acts that make it)."""
+    def _copies(self, at: At) -> tuple[tuple[str, Index | Constraint, Acts], ...]:
+        """(name on the old column, what is on the new one under another name until the drop, the acts that make it)."""
         olds, news = self.olds(), self.news(at)
         if len(olds) != 1 or len(news) != 1:
             return ()
         before, table = at.table(self.table), self._added(at)
-        found: list[tuple[str, str, Acts]] = []
+        found: list[tuple[str, Index | Constraint, Acts]] = []
         for index in before.indexes:
             if olds[0] in index.columns and not index.constraint:
                 copy = replace(
@@ -141,13 +150,13 @@ class Derived(Operation):
                     name=at.made("zz_ix", self.table, index.name),
                     columns=_moved(index.columns, olds[0], news[0]),
                 )
-                found.append((index.name, copy.name, at.engine.add_index(table, copy)))
+                found.append((index.name, copy, at.engine.add_index(table, copy)))
         for constraint in before.constraints:
             if olds[0] in constraint.columns and constraint.rule in (Rule.UNIQUE, Rule.FOREIGN_KEY):
                 name = at.made("zz_cn", self.table, constraint.name)
                 moved = replace(constraint, name=name, columns=_moved(constraint.columns, olds[0], news[0]))
                 add = at.engine.add_unique if constraint.rule is Rule.UNIQUE else at.engine.add_foreign_key
-                found.append((constraint.name, name, add(table, moved)))
+                found.append((constraint.name, moved, add(table, moved)))
         return tuple(found)
 
 

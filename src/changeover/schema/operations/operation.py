@@ -56,7 +56,7 @@ class At:
     def new_name(self, name: str) -> str:
         """A name that no table, view or index has. Raises Cannot."""
         self.fits(name)
-        if name in self.catalogue.names:
+        if name.lower() in {taken.lower() for taken in self.catalogue.names}:
             raise Cannot(f"the name {name} is taken", "choose another one")
         return name
 
@@ -64,10 +64,10 @@ class At:
         """Raises Cannot for a name that the engine would cut or refuse."""
         if not name or "\0" in name or '"' in name or "`" in name or "]" in name or ";" in name:
             raise Cannot(f"{name!r} is not a name that every tool can write")
-        size = len(name.encode())
+        size = self.engine.size(name)
         if size > self.engine.longest:
             raise Cannot(
-                f"the name {name[:24]}… has {size} bytes; {self.engine.dialect} takes {self.engine.longest}",
+                f"the name {name[:24]}… has a length of {size}; {self.engine.dialect} takes {self.engine.longest}",
                 "use a shorter one",
             )
         return name
@@ -80,13 +80,18 @@ class At:
         """A name that changeover chooses."""
         return made(prefix, self.engine.longest, *words)
 
-    def writable(self, table: Table) -> Table:
-        """A table whose rows changeover may fill and whose writes it may see. Raises Cannot."""
+    def keyed(self, table: Table) -> Table:
+        """A table whose rows can be filled. Raises Cannot."""
         if not table.primary_key:
             raise Cannot(
                 f"{table.name} has no primary key: its rows cannot be filled in ranges",
                 "give it one first, in a release of its own",
             )
+        return table
+
+    def writable(self, table: Table) -> Table:
+        """A table whose rows changeover may fill and whose writes it may see. Raises Cannot."""
+        self.keyed(table)
         others = [t.name for t in table.triggers if not t.ours]
         if others:
             raise Cannot(
@@ -177,6 +182,10 @@ class Operation:
 
     def sync(self, at: At) -> tuple[Pair, ...]:
         """Which columns are kept equal from now on."""
+        return ()
+
+    def fills(self, at: At) -> tuple[Pair, ...]:
+        """Which columns are only filled, in the rows that are there."""
         return ()
 
     def finalize(self, at: At) -> Acts:
