@@ -76,6 +76,7 @@ class Kind(StrEnum):
     TABLE = "table"
     PARTITIONED = "partitioned table"
     VIEW = "view"
+    VERSIONED = "system-versioned table"
     OTHER = "other"
 
 
@@ -124,13 +125,15 @@ class Catalogue:
     """The tables that were asked for, and every name that is taken.
 
     `tables`: those of the asked names that are there. `names`: all relations of the schema (tables, views, indexes,
-    sequences). `enums`: type -> labels in order. `version`: the server's, as numbers.
+    sequences). `enums`: type -> labels in order. `version`: the server's, as numbers. `fills_before`: a trigger fills a required
+    column that an INSERT leaves out before the row is judged; tried where servers differ, None where the engine alone tells.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: tuple[int, ...] = ()
+    fills_before: bool | None = None
 
     def with_table(self, table: Table) -> Catalogue:
         """The same with this table."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from changeover.core.catalogue import Catalogue
+from changeover.core.catalogue import Catalogue, Table
 from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Version
 from changeover.schema.ddl import Ddl, Leaving, Pair
 from changeover.schema.engines.engine import Cannot, Engine
@@ -27,7 +27,7 @@ class Declared:
     file: str
     operations: tuple[Operation, ...]
     digest: str
-    names_columns: bool = False  # no version in play prepares SELECT *
+    names_columns: bool = False  # every statement of the versions in play names its columns
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -82,13 +82,11 @@ class _Compiler:
             try:
                 self._operation(operation)
             except Cannot as error:
-                where = Problem(
-                    Defect.BREAKS, error.reason, error.rewrite, self.declared.file, operation.line, operation.describe()
-                )
-                self.problems.append(where)
+                self._refused(error, operation.line, operation.describe())
+        if not self.problems:
+            self._whole_tables()
         if self.problems:
             raise refusal(self.problems)
-        self._whole_tables()
         phases = {p: tuple(s) for p, s in self.statements.items()}
         undo = (*phases[Phase.UNDO], *(s for acts in reversed(self.undone) for s in acts))
         changes = ChangeSet(
@@ -161,20 +159,30 @@ class _Compiler:
     def _whole_tables(self) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
         for name, asked in self.tables.items():
-            table = at.table(name)
-            trigger = at.made("zz_co", self.declared.version.text, name) if asked.pairs else ""
-            if asked.pairs:
-                acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-                self._add(Phase.SYNC, acts, asked.line)
-                self._add(Phase.UNDO, self.engine.unsync(table, trigger), asked.line)
-            for pair in asked.pairs:
-                fill = self.engine.backfill(table, pair)
-                self.backfills.append(replace(fill, file=self.declared.file, line=asked.line))
-                self.verify.append(self.engine.inconsistent(table, pair))
-            if trigger or asked.leaving != Leaving():
-                acts = self.engine.contract(table, trigger, asked.leaving)
-                placed = self._placed(Phase.CONTRACT, acts, asked.line)
-                self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+            try:
+                self._whole_table(at, at.table(name), asked)
+            except Cannot as error:
+                self._refused(error, asked.line, f"~ {name}")
+
+    def _whole_table(self, at: At, table: Table, asked: _Table) -> None:
+        trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
+        if asked.pairs:
+            acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
+            self._add(Phase.SYNC, acts, asked.line)
+            self._add(Phase.UNDO, self.engine.unsync(table, trigger), asked.line)
+        for pair in asked.pairs:
+            fill = self.engine.backfill(table, pair)
+            self.backfills.append(replace(fill, file=self.declared.file, line=asked.line))
+            self.verify.append(self.engine.inconsistent(table, pair))
+        if trigger or asked.leaving != Leaving():
+            acts = self.engine.contract(table, trigger, asked.leaving)
+            placed = self._placed(Phase.CONTRACT, acts, asked.line)
+            self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+
+    def _refused(self, error: Cannot, line: int, shown: str) -> None:
+        self.problems.append(
+            Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown)
+        )
 
     def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
         self.statements[phase] += self._placed(phase, acts, line)

@@ -23,6 +23,7 @@ class Ddl:
     block: tuple[str, ...] = ()
     lock_first: str = ""
     guards: tuple[Check, ...] = ()
+    probes: tuple[Probe | None, ...] = ()
 
     def statement(self, phase: Phase, file: str, line: int) -> Statement:
         """The act as a statement of a change file."""
@@ -40,6 +41,7 @@ class Ddl:
             block=self.block,
             lock_first=self.lock_first,
             guards=self.guards,
+            probes=self.probes,
         )
 
 
@@ -68,7 +70,8 @@ class Leaving:
 
     `parked`: column -> the name out of reach that it gets. `defaults`: new column -> the default that it gets only now.
     `dropped`: columns that go at once, because they cannot be parked. `not_null`: columns that become required only now.
-    `more`: further statements on this table.
+    `more`: further statements on this table. `copied`: names of indexes and constraints that stand on the new columns already,
+    under another name.
     """
 
     parked: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class Leaving:
     defaults: Mapping[str, str] = field(default_factory=dict)
     not_null: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
 
     def __or__(self, other: Leaving) -> Leaving:
         return Leaving(
@@ -84,6 +88,7 @@ class Leaving:
             {**self.defaults, **other.defaults},
             (*self.not_null, *other.not_null),
             (*self.more, *other.more),
+            (*self.copied, *other.copied),
         )
 
 

@@ -33,11 +33,15 @@ class Engine(Protocol):
 
     @property
     def longest(self) -> int:
-        """Bytes of the longest name."""
+        """The longest name: bytes on PostgreSQL, characters elsewhere."""
 
     @property
     def fills_before(self) -> bool:
         """A trigger fills a column before the row is judged, so that a required column may be left out of an INSERT."""
+
+    @property
+    def drops_indexes(self) -> bool:
+        """A column that is dropped takes every index and constraint on it along."""
 
     def quote(self, name: str) -> str:
         """The name as SQL; quoted where it must be."""
@@ -151,4 +155,5 @@ class Engine(Protocol):
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts: ...
 
-    def rename_constraint(self, table: Table, old: str, new: str) -> Acts: ...
+    def rename_constraint(self, table: Table, constraint: Constraint, new: str) -> Acts:
+        """The constraint under another name; `constraint` is it as it stands."""

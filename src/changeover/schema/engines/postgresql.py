@@ -124,6 +124,7 @@ class PostgresqlEngine:
     dialect: str = "postgresql"
     longest: int = 63
     fills_before: bool = True
+    drops_indexes: bool = True
 
     def quote(self, name: str) -> str:
         return _preparer().quote(name)
@@ -561,9 +562,9 @@ class PostgresqlEngine:
         sql = f"ALTER INDEX {at}{self.quote(old)} RENAME TO {self.quote(new)}"
         return (Ddl(f"~ index {old} becomes {new}", sql, Probe("index", f"{at}{self.quote(new)}")),)
 
-    def rename_constraint(self, table: Table, old: str, new: str) -> Acts:
-        sql = f"ALTER TABLE {self.named(table)} RENAME CONSTRAINT {self.quote(old)} TO {self.quote(new)}"
-        return (Ddl(f"~ constraint {old} becomes {new}", sql, Probe("constraint", new, self.named(table))),)
+    def rename_constraint(self, table: Table, constraint: Constraint, new: str) -> Acts:
+        sql = f"ALTER TABLE {self.named(table)} RENAME CONSTRAINT {self.quote(constraint.name)} TO {self.quote(new)}"
+        return (Ddl(f"~ constraint {constraint.name} becomes {new}", sql, Probe("constraint", new, self.named(table))),)
 
     # texts -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from changeover.core.catalogue import Catalogue, Column, Rule, Table
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
 from changeover.core.model import Check
 from changeover.schema.ddl import Leaving, Pair
 from changeover.schema.engines.engine import Acts, Cannot
@@ -48,7 +48,7 @@ class Derived(Operation):
         for old, down in pair.down.items():
             check_expression(down, pair.news, at.engine.dialect, f"`down` of {self.table}.{old}")
         at.engine.moves(table, self.olds(), {c.name: c for c in news})
-        found = at.engine.misfits(table, pair)
+        found = at.engine.misfits(self._added(at), pair)
         return () if found is None else (found,)
 
     def expand(self, at: At) -> Acts:
@@ -82,7 +82,8 @@ class Derived(Operation):
         for old in self.olds():
             leaving |= at.engine.leave(table, at.column(table, old), at.parked(self.table, old))
         required = () if at.engine.fills_before else tuple(c.name for c in self.news(at) if not c.nullable)
-        return leaving | Leaving(defaults=self._defaults(at), not_null=required)
+        copied = tuple(name for name, _, _ in self._copies(at))
+        return leaving | Leaving(defaults=self._defaults(at), not_null=required, copied=copied)
 
     def _defaults(self, at: At) -> Mapping[str, str]:
         return {c.name: c.default for c in self.news(at) if c.default is not None}
@@ -90,16 +91,22 @@ class Derived(Operation):
     def drop(self, at: At) -> Acts:
         table = at.table(self.table)
         acts: Acts = ()
-        for old in self.olds():
-            acts += at.engine.drop_column(table, at.parked(self.table, old))
-        for old_name, new_name, _ in self._copies(at):
-            renamed = at.engine.rename_constraint if table.constraint(old_name) else at.engine.rename_index
-            acts += renamed(table, new_name, old_name)
+        for parked in self.contract(at).parked.values():
+            acts += at.engine.drop_column(table, parked)
+        for name, copy, _ in self._copies(at):
+            if isinstance(copy, Constraint):
+                acts += at.engine.rename_constraint(table, copy, name)
+            else:
+                acts += at.engine.rename_index(table, copy.name, name)
         return acts
 
     def undo(self, at: At) -> Acts:
         table = at.table(self.table)
         acts: Acts = ()
+        if not at.engine.drops_indexes:
+            for _, copy, _ in reversed(self._copies(at)):
+                gone = at.engine.drop_constraint if isinstance(copy, Constraint) else at.engine.drop_index
+                acts += gone(self._added(at), copy)  # type: ignore[operator]
         for column in self.news(at):
             acts += at.engine.drop_column(self._added(at), column.name)
         if not at.engine.fills_before:
@@ -122,13 +129,13 @@ class Derived(Operation):
 
     # indexes and constraints of a column that is replaced by one column
 
-    def _copies(self, at: At) -> tuple[tuple[str, str, Acts], ...]:
-        """(name on the old column, name on the new one until the drop, the acts that make it)."""
+    def _copies(self, at: At) -> tuple[tuple[str, Index | Constraint, Acts], ...]:
+        """(name on the old column, what stands on the new one under another name until the drop, the acts that make it)."""
         olds, news = self.olds(), self.news(at)
         if len(olds) != 1 or len(news) != 1:
             return ()
         before, table = at.table(self.table), self._added(at)
-        found: list[tuple[str, str, Acts]] = []
+        found: list[tuple[str, Index | Constraint, Acts]] = []
         for index in before.indexes:
             if olds[0] in index.columns and not index.constraint:
                 copy = replace(
@@ -136,13 +143,13 @@ class Derived(Operation):
                     name=at.made("zz_ix", self.table, index.name),
                     columns=_moved(index.columns, olds[0], news[0]),
                 )
-                found.append((index.name, copy.name, at.engine.add_index(table, copy)))
+                found.append((index.name, copy, at.engine.add_index(table, copy)))
         for constraint in before.constraints:
             if olds[0] in constraint.columns and constraint.rule in (Rule.UNIQUE, Rule.FOREIGN_KEY):
                 name = at.made("zz_cn", self.table, constraint.name)
                 moved = replace(constraint, name=name, columns=_moved(constraint.columns, olds[0], news[0]))
                 add = at.engine.add_unique if constraint.rule is Rule.UNIQUE else at.engine.add_foreign_key
-                found.append((constraint.name, name, add(table, moved)))
+                found.append((constraint.name, moved, add(table, moved)))
         return tuple(found)
 
 

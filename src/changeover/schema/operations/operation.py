@@ -9,6 +9,7 @@ from typing import ClassVar
 from changeover.core.catalogue import Catalogue, Column, Kind, Table
 from changeover.core.model import Check, Version
 from changeover.schema.ddl import Leaving, Pair, made
+from changeover.schema.dialects import dialect_of
 from changeover.schema.engines.engine import Acts, Cannot, Engine
 
 
@@ -60,14 +61,24 @@ class At:
             raise Cannot(f"the name {name} is taken", "choose another one")
         return name
 
+    def new_index(self, table: Table, name: str) -> str:
+        """A name that no index has, of the table or of the schema, as the engine tells indexes apart. Raises Cannot."""
+        if not dialect_of(self.engine.dialect).index_of_table:
+            return self.new_name(name)
+        self.fits(name)
+        if table.index(name) or table.constraint(name):
+            raise Cannot(f"{table.name} has an index or a constraint {name} already", "choose another name")
+        return name
+
     def fits(self, name: str) -> str:
         """Raises Cannot for a name that the engine would cut or refuse."""
         if not name or "\0" in name or '"' in name or "`" in name or "]" in name or ";" in name:
             raise Cannot(f"{name!r} is not a name that every tool can write")
-        size = len(name.encode())
+        unit = "bytes" if self.engine.dialect == "postgresql" else "characters"
+        size = len(name.encode() if unit == "bytes" else name)
         if size > self.engine.longest:
             raise Cannot(
-                f"the name {name[:24]}… has {size} bytes; {self.engine.dialect} takes {self.engine.longest}",
+                f"the name {name[:24]}… has {size} {unit}; {self.engine.dialect} takes {self.engine.longest}",
                 "use a shorter one",
             )
         return name
