@@ -169,7 +169,7 @@ class _Compiler:
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
             self._add(Phase.SYNC, acts, asked.line)
-            self._add(Phase.UNDO, self.engine.unsync(table, trigger), asked.line)
+            self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
         for pair in asked.pairs:
             fill = self.engine.backfill(table, pair)
             self.backfills.append(replace(fill, file=self.declared.file, line=asked.line))

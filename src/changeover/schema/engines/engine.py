@@ -151,7 +151,14 @@ class Engine(Protocol):
 
     def drop_alias(self, name: str) -> Acts: ...
 
-    def unsync(self, table: Table, name: str) -> Acts: ...
+    def unsync(self, table: Table, name: str, pairs: Sequence[Pair]) -> Acts:
+        """The triggers go while old versions write: what would refuse a row that they no longer fill goes with them."""
+
+    def undo_not_null(self, table: Table, column: Column) -> Acts:
+        """Takes `set_not_null` back, however far it has got."""
+
+    def undo_unique(self, table: Table, constraint: Constraint) -> Acts:
+        """Takes `add_unique` back, however far it has got."""
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts: ...
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from changeover.core.catalogue import Column, Constraint, Index, Rule, Table
 from changeover.core.model import RANGE, BackfillStatement, Check, Lock, Probe, Verdict
-from changeover.schema.ddl import Ddl, Leaving, Pair
+from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines.engine import Acts, Cannot
 from changeover.schema.engines.words import Marks, columns_of, listed, pair_words, table_words
 from changeover.schema.expressions import substituted
@@ -113,6 +113,12 @@ ASSIGN = "NEW.{column} := {value};"
 STAR = (
     "a statement of a running version that was prepared as SELECT * fails from then on in its session "
     "(`cached plan must not change result type`): name columns, or recycle the connections after this"
+)
+
+
+TYPED = (
+    "a statement of a running version that returns the column and was prepared before fails from then on in its session "
+    "(`cached plan must not change result type`): recycle the connections after this, or give the column a new name with `to:`"
 )
 
 
@@ -284,11 +290,8 @@ class PostgresqlEngine:
 
     def set_not_null(self, table: Table, column: Column) -> Acts:
         """By a validated CHECK: SET NOT NULL finds it and does not scan under its lock."""
-        from changeover.schema.ddl import made
-
         on, name = self.named(table), self.quote(column.name)
-        helper = made("zz_nn", self.longest, table.name, column.name)
-        there = Probe("not_null", column.name, on)
+        helper = self._helper(table, column.name)
         add = Ddl(
             f"+ {table.name}.{column.name} is not null (not validated)",
             f"ALTER TABLE {on} ADD CONSTRAINT {self.quote(helper)} CHECK ({name} IS NOT NULL) NOT VALID",
@@ -296,13 +299,28 @@ class PostgresqlEngine:
         )
         done = Ddl(
             f"+ not null {table.name}.{column.name}",
-            probe=there,
+            probe=Probe("constraint", helper, on, present=False),
             block=(
                 f"ALTER TABLE {on} ALTER COLUMN {name} SET NOT NULL",
                 f"ALTER TABLE {on} DROP CONSTRAINT {self.quote(helper)}",
             ),
         )
         return (add, self._validate(table, helper), done)
+
+    def _helper(self, table: Table, column: str) -> str:
+        """The CHECK that is there while a column becomes NOT NULL."""
+        return made("zz_nn", self.longest, table.name, column)
+
+    def undo_not_null(self, table: Table, column: Column) -> Acts:
+        on, helper = self.named(table), self._helper(table, column.name)
+        sql = f"ALTER TABLE {on} DROP CONSTRAINT {self.quote(helper)}"
+        unchecked = Ddl(f"- check {helper} on {table.name}", sql, Probe("constraint", helper, on, present=False))
+        return (unchecked, *self.drop_not_null(table, column))
+
+    def undo_unique(self, table: Table, constraint: Constraint) -> Acts:
+        """The index may be there alone, or in remains."""
+        index = Index(constraint.name, constraint.columns, unique=True)
+        return (*self.drop_constraint(table, constraint), *self.drop_index(table, index))
 
     def drop_not_null(self, table: Table, column: Column) -> Acts:
         sql = f"ALTER TABLE {self.named(table)} ALTER COLUMN {self.quote(column.name)} DROP NOT NULL"
@@ -336,7 +354,7 @@ class PostgresqlEngine:
             )
         sql = f"ALTER TABLE {self.named(table)} ALTER COLUMN {self.quote(column.name)} TYPE {type_}"
         probe = Probe("column", column.name, self.named(table), definition=type_)
-        return (Ddl(f"~ type {table.name}.{column.name} {type_}", sql, probe, verdict=self._star, reason=STAR),)
+        return (Ddl(f"~ type {table.name}.{column.name} {type_}", sql, probe, verdict=Verdict.WARN, reason=TYPED),)
 
     def add_enum_value(self, table: Table | None, name: str, value: str) -> Acts:
         del table
@@ -552,10 +570,17 @@ class PostgresqlEngine:
     def drop_alias(self, name: str) -> Acts:
         return (Ddl(f"- view {name}", f"DROP VIEW {self.quote(name)}", Probe("view", self.quote(name), present=False)),)
 
-    def unsync(self, table: Table, name: str) -> Acts:
+    def unsync(self, table: Table, name: str, pairs: Sequence[Pair]) -> Acts:
         on = self.named(table)
-        block = (f"DROP TRIGGER {self.quote(name)} ON {on}", f"DROP FUNCTION {self._function(table, name)}()")
-        return (Ddl(f"- trigger {name} on {table.name}", probe=Probe("trigger", name, on, present=False), block=block),)
+        block = [f"DROP TRIGGER {self.quote(name)} ON {on}", f"DROP FUNCTION {self._function(table, name)}()"]
+        for column in (table.column(new) for pair in pairs for new in pair.news):
+            if column is not None and not column.nullable:
+                helper = self.quote(self._helper(table, column.name))
+                block.append(
+                    f"ALTER TABLE {on} ALTER COLUMN {self.quote(column.name)} DROP NOT NULL, DROP CONSTRAINT IF EXISTS {helper}"
+                )
+        probe = Probe("trigger", name, on, present=False)
+        return (Ddl(f"- trigger {name} on {table.name}", probe=probe, block=tuple(block)),)
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts:
         at = f"{self.quote(table.schema)}." if table.schema else ""

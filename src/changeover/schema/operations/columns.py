@@ -194,7 +194,7 @@ class SetNotNull(Operation):
 
     def undo(self, at: At) -> Acts:
         table = at.table(self.table)
-        return calm(at.engine.drop_not_null(table, at.column(table, self.column)))
+        return calm(at.engine.undo_not_null(table, at.column(table, self.column)))
 
     def after(self, at: At) -> Catalogue:
         table = at.table(self.table)

@@ -54,7 +54,7 @@ class AddUnique(_OnTable):
         return warned(at.engine.add_unique(at.table(self.table), self._constraint(at)), RESTRICTS)
 
     def undo(self, at: At) -> Acts:
-        return at.engine.drop_constraint(at.table(self.table), self._constraint(at))
+        return at.engine.undo_unique(at.table(self.table), self._constraint(at))
 
     def after(self, at: At) -> Catalogue:
         table = at.table(self.table)
