@@ -180,9 +180,7 @@ class _Compiler:
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
 
     def _refused(self, error: Cannot, line: int, shown: str) -> None:
-        self.problems.append(
-            Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown)
-        )
+        self.problems.append(Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown))
 
     def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
         self.statements[phase] += self._placed(phase, acts, line)

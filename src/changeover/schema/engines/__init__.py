@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from changeover.core.errors import ChangesUnreadable
-from changeover.schema.engines.engine import Engine
-
-Ask = Callable[[str, str], str]
-"""(table, what ALTER TABLE would do) -> the ALGORITHM and LOCK that the server accepts first; MariaDB and MySQL only."""
+from changeover.schema.engines.engine import Ask, Engine
 
 
-def engine_of(dialect: str, *, names_columns: bool = False, ask: Ask | None = None) -> Engine:
-    """The engine of this dialect. `names_columns`: no version in play prepares SELECT *. Raises ChangesUnreadable (CO-0101) for one without operations."""
+def engine_of(
+    dialect: str, *, names_columns: bool = False, ask: Ask | None = None, fills_before: bool | None = None
+) -> Engine:
+    """The engine of this dialect. `names_columns`: every statement of the versions in play names its columns. `ask` and
+    `fills_before` (see `Catalogue`) are what only the server knows. Raises ChangesUnreadable (CO-0101) for one without operations.
+    """
     match dialect:
         case "postgresql":
             from changeover.schema.engines.postgresql import PostgresqlEngine
 
             return PostgresqlEngine(names_columns)
+        case "mysql" if ask is not None:
+            from changeover.schema.engines.mysql import MysqlEngine
+
+            return MysqlEngine(_remembered(ask), names_columns, fills_before=fills_before is not False)
         case _:
             raise ChangesUnreadable(f"operations are not known for {dialect!r}", next=("write plain SQL instead",))
+
+
+def _remembered(ask: Ask) -> Ask:
+    """Each question once: the server makes a table for it."""
+    known: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
+
+    def asked(table: str, alter: str, given: Mapping[str, str]) -> str:
+        key = (table, alter, tuple(given.items()))
+        if key not in known:
+            known[key] = ask(table, alter, given)
+        return known[key]
+
+    return asked
 
 
 __all__ = ["Ask", "Engine", "engine_of"]

@@ -6,7 +6,7 @@ what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from changeover.core.catalogue import Column, Constraint, Index, Table
@@ -14,6 +14,9 @@ from changeover.core.model import BackfillStatement, Check
 from changeover.schema.ddl import Ddl, Leaving, Pair
 
 Acts = tuple[Ddl, ...]
+Ask = Callable[[str, str, Mapping[str, str]], str]
+"""(table, what ALTER TABLE would do, how a column or an index is added that is not there yet) -> the ALGORITHM and LOCK that the
+server accepts first, as ALTER TABLE wants them. Raises StatementFailed for what it refuses. MariaDB and MySQL only."""
 
 
 class Cannot(Exception):

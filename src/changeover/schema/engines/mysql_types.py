@@ -27,9 +27,11 @@ _KNOWN = frozenset(
     }
 )  # fmt: skip
 _SIZED = frozenset({"varchar", "varbinary"})
-_SHAPE = re.compile(r"(?P<base>[a-z][a-z0-9 ]*?)\s*(?P<size>\(.*\))?\s*(?P<sign>(?:unsigned|signed|zerofill|\s)*)", re.DOTALL)
+_SHAPE = re.compile(
+    r"(?P<base>[a-z][a-z0-9 ]*?) ?(?P<size>\(.*\))? ?(?P<sign>(?:unsigned|signed|zerofill| )*)", re.DOTALL
+)
 _LABEL = re.compile(r"'((?:[^']|'')*)'")
-_OUTSIDE_LABELS = re.compile(r"('(?:[^']|'')*')")
+_QUOTED = re.compile(r"('(?:[^']|'')*')")
 _SAFE = {
     "date": "'1970-01-01'", "datetime": "'1970-01-02 00:00:00'", "timestamp": "'1970-01-02 00:00:00'", "time": "'00:00:00'",
     "year": "1970", "bit": "0", "json": "('null')", "uuid": "'00000000-0000-0000-0000-000000000000'", "inet4": "'0.0.0.0'",
@@ -47,18 +49,15 @@ class Type:
 
     @classmethod
     def of(cls, written: str) -> Type:
-        """Raises Cannot for what is no type."""
-        plain = "".join(
-            part if part.startswith("'") else " ".join(part.lower().split(" ")) for part in _OUTSIDE_LABELS.split(written.strip())
-        )
-        found = _SHAPE.fullmatch(plain)
-        base = "" if found is None else " ".join(found["base"].split())
-        base = _SPELT.get(base, base)
-        inside = (found["size"] or "")[1:-1] if found else ""
+        """The parts of what the catalogue or `canonical` writes; what is no type has its text as base."""
+        found = _SHAPE.fullmatch(_folded(written))
+        if found is None:
+            return cls(written)
+        base, inside = _SPELT.get(found["base"], found["base"]), (found["size"] or "")[1:-1]
         if base in ("enum", "set"):
             return cls(base, tuple(label.replace("''", "'") for label in _LABEL.findall(inside)))
         sizes = tuple(part.strip() for part in inside.split(",")) if inside.strip() else ()
-        return cls(base, sizes, found is not None and "unsigned" in found["sign"])
+        return cls(base, sizes, "unsigned" in found["sign"])
 
     @property
     def is_text(self) -> bool:
@@ -99,25 +98,31 @@ class Type:
 
 def canonical(written: str) -> str:
     """The type as the catalogue writes it, whole numbers without a width. Raises Cannot for one that is not known."""
-    plain = "".join(
-        part if part.startswith("'") else re.sub(r"\s*,\s*", ",", re.sub(r"\s+", " ", part.lower()))
-        for part in _OUTSIDE_LABELS.split(written.strip())
-    )
-    found = _SHAPE.fullmatch(plain)
-    base = "" if found is None else found["base"].strip()
+    found = _SHAPE.fullmatch(_folded(written))
+    base = "" if found is None else found["base"]
     if base in ("bool", "boolean"):
         return "tinyint(1)"
     base = _SPELT.get(base, base)
     if found is None or base not in _KNOWN:
-        near = "a number that the database gives is an identity column" if base == "serial" else "write it as MariaDB does"
+        near = (
+            "a number that the database gives is an identity column" if base == "serial" else "write it as MariaDB does"
+        )
         raise Cannot(f"{written!r} is no type that is known here", near)
-    size = re.sub(r"\s*([(),])\s*", r"\1", found["size"] or "") if base not in ("enum", "set") else found["size"] or ""
+    size = found["size"] or ""
     if base in ("enum", "set") and not _LABEL.search(size):
         raise Cannot(f"{written!r} has no labels", f"write them: {base}('a','b')")
     if base in _SIZED and not size:
         raise Cannot(f"{written!r} has no length", f"write it: {base}(100)")
-    sign = " ".join(word for word in found["sign"].split() if word != "signed")
-    return " ".join([f"{base}{size}", *([sign] if sign else [])])
+    sign = [word for word in found["sign"].split() if word != "signed"]
+    return " ".join([f"{base}{size}", *sign])
+
+
+def _folded(written: str) -> str:
+    """In lower case and with no space that means nothing, but for what stands in quotes."""
+    parts = _QUOTED.split(written.strip())
+    return "".join(
+        p if p.startswith("'") else re.sub(r"\s*([(),])\s*", r"\1", re.sub(r"\s+", " ", p.lower())) for p in parts
+    )
 
 
 def cast(expression: str, type_: str) -> str:

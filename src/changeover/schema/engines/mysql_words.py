@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from changeover.core.catalogue import Column, Constraint, Index, Rule
 from changeover.schema.engines.engine import Cannot
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PART = re.compile(r"`(?:[^`]|``)+`((?:\(\d+\))?(?: DESC)?)")  # of a definition as the catalogue gives it: `name`(10) DESC
+_PART = re.compile(
+    r"`(?:[^`]|``)+`((?:\(\d+\))?(?: DESC)?)"
+)  # of a definition as the catalogue gives it: `name`(10) DESC
+_CONSTANT = re.compile(r"\(.*\)|[+-]?[\d.]+|[bx]?'(?:[^']|'')*'|true|false|null", re.IGNORECASE | re.DOTALL)
 _ORDINARY = ("", "BTREE", "UNIQUE")
 
 
@@ -26,7 +29,7 @@ def _reserved() -> frozenset[str]:
     """Reserved by either of the two servers."""
     from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MARIADB, RESERVED_WORDS_MYSQL
 
-    return RESERVED_WORDS_MARIADB | RESERVED_WORDS_MYSQL
+    return frozenset(RESERVED_WORDS_MARIADB) | frozenset(RESERVED_WORDS_MYSQL)
 
 
 def text(value: str) -> str:
@@ -53,16 +56,22 @@ def definition(column: Column) -> str:
     return " ".join(words)
 
 
+def default(value: str) -> str:
+    """As SET DEFAULT wants it: an expression in parentheses, a constant without."""
+    return value if _CONSTANT.fullmatch(value) else f"({value})"
+
+
 def is_ordinary(index: Index) -> bool:
     """A B-tree on columns, which can be made again on another column: not FULLTEXT, SPATIAL, or on expressions."""
     return bool(index.columns) and index.definition.partition(" (")[0] in _ORDINARY
 
 
-def parts(of: Index | Constraint) -> str:
-    """The columns of an index with the lengths of their prefixes, which go by position."""
-    tails = [found[1] for found in _PART.finditer(of.definition)] if of.definition else []
+def parts(of: Index | Constraint, only: Collection[str] | None = None) -> str:
+    """The columns of an index with the lengths of their prefixes, which go by position. `only`: these columns."""
+    tails = [found[1] for found in _PART.finditer(of.definition)]
     tails = tails if len(tails) == len(of.columns) else [""] * len(of.columns)
-    return ", ".join(quote(column) + tail for column, tail in zip(of.columns, tails, strict=True))
+    shown = zip(of.columns, tails, strict=True)
+    return ", ".join(quote(column) + tail for column, tail in shown if only is None or column in only)
 
 
 def rule(constraint: Constraint) -> str:

@@ -105,8 +105,10 @@ class Derived(Operation):
         acts: Acts = ()
         if not at.engine.drops_indexes:
             for _, copy, _ in reversed(self._copies(at)):
-                gone = at.engine.drop_constraint if isinstance(copy, Constraint) else at.engine.drop_index
-                acts += gone(self._added(at), copy)  # type: ignore[operator]
+                if isinstance(copy, Constraint):
+                    acts += at.engine.drop_constraint(self._added(at), copy)
+                else:
+                    acts += at.engine.drop_index(self._added(at), copy)
         for column in self.news(at):
             acts += at.engine.drop_column(self._added(at), column.name)
         if not at.engine.fills_before:

@@ -67,7 +67,7 @@ class At:
             return self.new_name(name)
         self.fits(name)
         if table.index(name) or table.constraint(name):
-            raise Cannot(f"{table.name} has an index or a constraint {name} already", "choose another name")
+            raise Cannot(f"the name {name} is taken on {table.name}", "choose another one")
         return name
 
     def fits(self, name: str) -> str:
