@@ -145,7 +145,11 @@ MUTANTS = [
         'isinstance(action, Contract | Drop | Undo) and "contract" not in have:',
         "isinstance(action, Contract | Drop | Undo) and not have:",
     ),
-    ("rules", 'isinstance(action, Contract | Drop | Undo) and "contract"', 'isinstance(action, Contract) and "contract"'),
+    (
+        "rules",
+        'isinstance(action, Contract | Drop | Undo) and "contract"',
+        'isinstance(action, Contract) and "contract"',
+    ),
     ("rules", 'isinstance(action, Expand | Sync | Finalize) and "expand"', 'isinstance(action, Expand) and "expand"'),
     ("rules", '"undo": frozenset({Undo.kind}),', '"undo": frozenset({Undo.kind, Drop.kind}),'),
     ("rules", "Finalize.kind}),", "Finalize.kind, Drop.kind}),"),

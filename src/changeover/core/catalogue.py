@@ -82,6 +82,7 @@ class Kind(StrEnum):
     TABLE = "table"
     PARTITIONED = "partitioned table"
     VIEW = "view"
+    VERSIONED = "system-versioned table"
     OTHER = "other"
 
 
@@ -132,6 +133,8 @@ class Catalogue:
     `tables`: those of the asked names that are there. `names`: all relations of the schema (tables, views, indexes,
     sequences). `enums`: type -> labels in order. `version`: the server's, as numbers; SQL Server's is (major, EngineEdition).
     `texts`: what made everything in the database, in an order in which it can be made, where the engine keeps that (SQLite).
+    `fills_before`: a trigger fills a required column that an INSERT leaves out before the row is judged; tried where servers
+    differ, None where the engine alone tells.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
@@ -139,6 +142,7 @@ class Catalogue:
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
+    fills_before: bool | None = None
 
     def with_table(self, table: Table) -> Catalogue:
         """The same with this table."""

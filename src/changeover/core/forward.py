@@ -393,7 +393,11 @@ def _owed_after(d: _Draft) -> tuple[str, ...]:
         if c.version <= d.release.version and not schema.completed(c.version, Phase.CONTRACT)
     )
     stays = added_words(schema, d.release.version)
-    lies = (f"{s.title} (parked by the contract of v{c.version})" for c, _ in parked(d.release.changes, schema) for s in c.drop)
+    lies = (
+        f"{s.title} (parked by the contract of v{c.version})"
+        for c, _ in parked(d.release.changes, schema)
+        for s in c.drop
+    )
     return (*(f"{s.title} (contract of v{c.version})" for c in waits for s in c.contract), *lies, *stays)
 
 

@@ -292,7 +292,9 @@ class Probe:
     """How to see in the catalogue that a statement has been done: `what` named `name` (of `table`) is there or not.
 
     `what` is one of table, view, synonym, column, index, constraint, trigger, function, type, default, not_null,
-    sequence, schema, valid (a constraint that was validated), enum_value (its label in `definition`). `definition` is compared where the engine can tell (a column's type), "" compares nothing.
+    sequence, schema, valid (a constraint that was validated), enum_value (its label in `definition`; with a `table` the labels
+    of its column `name`). `definition` is compared where the engine can tell (a column's type, an index's columns with commas),
+    "" compares nothing.
     """
 
     what: str
@@ -346,7 +348,9 @@ class Statement:
 
     `block`: the statements of one act, run one after the other in one transaction or under one lock; `sql` is then all of
     them. `lock_first`: what takes that lock. `guards` are asked under it, before anything is changed. `rewrite`: a table that
-    is written anew after them; `sql` then shows it as it is expected.
+    is written anew after them; `sql` then shows it as it is expected. `probes`, where each
+    part of a block commits by itself: how each of them is seen, in order, so that what a kill has cut is gone on with; None: it
+    may be run again. The last part that changes anything is what `probe` sees.
 
     `title` is what people read (`+ column orders.price_cents integer`). `probe` None means that only the ledger
     can tell whether it was done. `alone` means outside any transaction (CREATE INDEX CONCURRENTLY).
@@ -367,6 +371,7 @@ class Statement:
     lock_first: str = ""
     guards: tuple[Check, ...] = ()
     rewrite: Rewrite | None = None
+    probes: tuple[Probe | None, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -283,10 +283,7 @@ def before_undo(now: Situation, version: Version) -> Violations:
         if i.version >= version
     )
     hidden = (f"nobody knows what runs on {s}" for s in (stranger(world, ledger, p) for p in sorted(world.pools)) if s)
-    built = (
-        f"what was added for {v} stands on it"
-        for v in (ahead(schema, version) if schema is not None else ())
-    )
+    built = (f"what was added for {v} stands on it" for v in (ahead(schema, version) if schema is not None else ()))
     return _as("R2", (*need, *built)) + _as("R4", (*ran, *runs, *hidden))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from changeover.core.catalogue import Catalogue
+from changeover.core.catalogue import Catalogue, Table
 from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Version
 from changeover.schema.ddl import Ddl, Leaving, Pair
 from changeover.schema.engines.engine import Cannot, Engine
@@ -27,7 +27,7 @@ class Declared:
     file: str
     operations: tuple[Operation, ...]
     digest: str
-    names_columns: bool = False  # no version in play prepares SELECT *
+    names_columns: bool = False  # every statement of the versions in play names its columns
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -83,10 +83,7 @@ class _Compiler:
             try:
                 self._operation(operation)
             except Cannot as error:
-                where = Problem(
-                    Defect.BREAKS, error.reason, error.rewrite, self.declared.file, operation.line, operation.describe()
-                )
-                self.problems.append(where)
+                self._refused(error, operation.line, operation.describe())
         if not self.problems:
             self._whole_tables()
         if self.problems:
@@ -165,14 +162,12 @@ class _Compiler:
         at = At(self.engine, self.catalogue, self.declared.version)
         for name, asked in self.tables.items():
             try:
-                self._whole_table(at, name, asked)
+                self._whole_table(at, at.table(name), asked)
             except Cannot as error:
-                where = Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, asked.line, name)
-                self.problems.append(where)
+                self._refused(error, asked.line, f"~ {name}")
 
-    def _whole_table(self, at: At, name: str, asked: _Table) -> None:
-        table = at.table(name)
-        trigger = at.made("zz_co", self.declared.version.text, name) if asked.pairs else ""
+    def _whole_table(self, at: At, table: Table, asked: _Table) -> None:
+        trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
             self._add(Phase.SYNC, acts, asked.line)
@@ -185,6 +180,9 @@ class _Compiler:
             acts = self.engine.contract(table, trigger, asked.leaving)
             placed = self._placed(Phase.CONTRACT, acts, asked.line)
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+
+    def _refused(self, error: Cannot, line: int, shown: str) -> None:
+        self.problems.append(Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown))
 
     def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
         self.statements[phase] += self._placed(phase, acts, line)

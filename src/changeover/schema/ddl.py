@@ -24,6 +24,7 @@ class Ddl:
     lock_first: str = ""
     guards: tuple[Check, ...] = ()
     rewrite: Rewrite | None = None
+    probes: tuple[Probe | None, ...] = ()
 
     def statement(self, phase: Phase, file: str, line: int) -> Statement:
         """The act as a statement of a change file."""
@@ -42,6 +43,7 @@ class Ddl:
             lock_first=self.lock_first,
             guards=self.guards,
             rewrite=self.rewrite,
+            probes=self.probes,
         )
 
 
@@ -50,7 +52,8 @@ class Pair:
     """Columns that mean the same to two versions: `olds` to the one before, `news` to the new one.
 
     `up`: new column -> SQL over the olds; `down`: old column -> SQL over the news, empty when nothing is written back.
-    `filled` is the new column that is not NULL once a row has been filled.
+    `filled` is the new column that is not NULL once a row has been filled. `exact`: what comes back must be what it was, as
+    after a cast; conversions that are written out may lose something, and say what.
     """
 
     olds: tuple[str, ...]
@@ -58,6 +61,7 @@ class Pair:
     up: Mapping[str, str]
     down: Mapping[str, str] = field(default_factory=dict)
     filled: str = ""
+    exact: bool = False
 
     @property
     def first(self) -> str:
@@ -70,7 +74,8 @@ class Leaving:
 
     `parked`: column -> the name out of reach that it gets. `defaults`: new column -> the default that it gets only now.
     `dropped`: columns that go at once, because they cannot be parked. `not_null`: columns that become required only now.
-    `more`: further statements on this table.
+    `more`: further statements on this table. `copied`: names of indexes and constraints that stand on the new columns already,
+    under another name.
     """
 
     parked: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +83,7 @@ class Leaving:
     defaults: Mapping[str, str] = field(default_factory=dict)
     not_null: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
 
     def __or__(self, other: Leaving) -> Leaving:
         return Leaving(
@@ -86,6 +92,7 @@ class Leaving:
             {**self.defaults, **other.defaults},
             (*self.not_null, *other.not_null),
             (*self.more, *other.more),
+            (*self.copied, *other.copied),
         )
 
 

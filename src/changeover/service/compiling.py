@@ -55,9 +55,7 @@ def _compiled(todo: list[Declared], database: Database) -> list[ChangeSet]:
     catalogue = database.tables(tuple(dict.fromkeys(name for d in todo for name in d.tables)))
     sets, rows, asks = [], [], []
     for declared in todo:
-        engine = engine_of(
-            database.dialect, names_columns=declared.names_columns, ask=database.algorithm, version=catalogue.version
-        )
+        engine = engine_of(database.dialect, catalogue, names_columns=declared.names_columns, ask=database.algorithm)
         made = compiled(declared, catalogue, engine)
         catalogue = made.catalogue
         sets.append(made.changes)

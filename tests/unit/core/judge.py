@@ -76,7 +76,10 @@ def judge_end(asked: Asked, plan: Plan, end: Sim) -> list[str]:
             stale = [
                 c.version for c in end.changes if c.backfill and c.version in start.dirty & end.dirty and not versions
             ]
-            if not {c.version for c in end.changes if c.declared and c.version <= plan.target} <= end.kept and end.applied is not None:
+            if (
+                not {c.version for c in end.changes if c.declared and c.version <= plan.target} <= end.kept
+                and end.applied is not None
+            ):
                 problems.append("what was compiled of operations is not kept")
             problems += [f"{v} is not expanded" for v in missing] + [f"{v} is not filled" for v in stale]
             if any(s.action.keep is None for s in plan.steps if isinstance(s.action, Shift) and s.action.is_flip):

@@ -420,7 +420,19 @@ def _missing(change: ChangeSet, applied: tuple[Applied, ...]) -> tuple[Phase, ..
     return tuple(sorted(wanted - complete))
 
 
-CHANGES = (Retire, Expand, Sync, Finalize, Start, Ready, Shift, Drain, Contract, Drop, Undo)  # the other kinds leave what rules see as it is
+CHANGES = (
+    Retire,
+    Expand,
+    Sync,
+    Finalize,
+    Start,
+    Ready,
+    Shift,
+    Drain,
+    Contract,
+    Drop,
+    Undo,
+)  # the other kinds leave what rules see as it is
 
 
 def begin(sim: Sim, plan: Plan) -> None:

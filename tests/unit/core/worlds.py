@@ -86,7 +86,9 @@ def policy_of(r: Random) -> Policy:
 def changes_of(r: Random) -> tuple[ChangeSet, ...]:
     """Change sets of some versions, of plain SQL or of operations; a version without one is code only."""
     sets = (
-        change_set(v, r.choice(r.choice([PLAIN, DECLARED, DECLARED])), Verdict.WARN if r.random() < 0.15 else Verdict.OK)
+        change_set(
+            v, r.choice(r.choice([PLAIN, DECLARED, DECLARED])), Verdict.WARN if r.random() < 0.15 else Verdict.OK
+        )
         for v in VERSIONS[1:]
         if r.random() < 0.8
     )
@@ -133,9 +135,7 @@ class Question:
                 return module.plan_abort(ctx, world, ledger, policy, because="slow", of=self.of, acknowledged=self.acks)
             case "undo":
                 assert self.version is not None
-                return module.plan_undo(
-                    ctx, sim.changes, world, ledger, policy, self.version, acknowledged=self.acks
-                )
+                return module.plan_undo(ctx, sim.changes, world, ledger, policy, self.version, acknowledged=self.acks)
             case _:
                 return module.plan_cleanup(
                     ctx, sim.changes, world, ledger, policy, through=self.version, acknowledged=self.acks

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.errors import ChangesUnreadable
-from changeover.schema.engines.engine import Engine
+from changeover.schema.engines.engine import Ask, Engine
 from changeover.schema.engines.sqlserver_editions import builds_online
 
-Ask = Callable[[str, str], str]
-"""(table, what ALTER TABLE would do) -> the ALGORITHM and LOCK that the server accepts first; MariaDB and MySQL only."""
 
-
-def engine_of(
-    dialect: str, *, names_columns: bool = False, ask: Ask | None = None, version: tuple[int, ...] = ()
-) -> Engine:
-    """The engine of this dialect. `names_columns`: no version in play prepares SELECT *. `version`: the catalogue's.
-
-    Raises ChangesUnreadable (CO-0101) for one without operations.
+def engine_of(dialect: str, catalogue: Catalogue, *, names_columns: bool = False, ask: Ask | None = None) -> Engine:
+    """The engine of this dialect. `names_columns`: every statement of the versions in play names its columns. `ask` and the
+    `catalogue` tell what only the server knows. Raises ChangesUnreadable (CO-0101) for one without operations.
     """
     match dialect:
         case "postgresql":
@@ -27,9 +22,26 @@ def engine_of(
         case "sqlserver":
             from changeover.schema.engines.sqlserver import SqlServerEngine
 
-            return SqlServerEngine(builds_online(version))
+            return SqlServerEngine(builds_online(catalogue.version))
+        case "mysql" if ask is not None:
+            from changeover.schema.engines.mysql import MysqlEngine
+
+            return MysqlEngine(_remembered(ask), names_columns, fills_before=catalogue.fills_before is not False)
         case _:
             raise ChangesUnreadable(f"operations are not known for {dialect!r}", next=("write plain SQL instead",))
+
+
+def _remembered(ask: Ask) -> Ask:
+    """Each question once: the server makes a table for it."""
+    known: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
+
+    def asked(table: str, alter: str, given: Mapping[str, str]) -> str:
+        key = (table, alter, tuple(given.items()))
+        if key not in known:
+            known[key] = ask(table, alter, given)
+        return known[key]
+
+    return asked
 
 
 __all__ = ["Ask", "Engine", "engine_of"]

@@ -6,7 +6,7 @@ what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from changeover.core.catalogue import Column, Constraint, Index, Table
@@ -14,6 +14,9 @@ from changeover.core.model import BackfillStatement, Check
 from changeover.schema.ddl import Ddl, Leaving, Pair
 
 Acts = tuple[Ddl, ...]
+Ask = Callable[[str, str, Mapping[str, str]], str]
+"""(table, what ALTER TABLE would do, how a column or an index is added that is not there yet) -> the ALGORITHM and LOCK that the
+server accepts first, as ALTER TABLE wants them. Raises StatementFailed for what it refuses. MariaDB and MySQL only."""
 
 
 class Cannot(Exception):
@@ -41,6 +44,10 @@ class Engine(Protocol):
 
     def size(self, name: str) -> int:
         """The length of a name as the engine counts it: bytes of UTF-8, or characters."""
+
+    @property
+    def drops_indexes(self) -> bool:
+        """A column that is dropped takes every index and constraint on it along."""
 
     def quote(self, name: str) -> str:
         """The name as SQL; quoted where it must be."""
@@ -164,4 +171,5 @@ class Engine(Protocol):
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts: ...
 
-    def rename_constraint(self, table: Table, old: str, new: str) -> Acts: ...
+    def rename_constraint(self, table: Table, constraint: Constraint, new: str) -> Acts:
+        """The constraint under another name; `constraint` is it as it stands."""

@@ -131,6 +131,7 @@ class PostgresqlEngine:
     dialect: str = "postgresql"
     longest: int = 63
     fills_before: bool = True
+    drops_indexes: bool = True
 
     def size(self, name: str) -> int:
         return len(name.encode())
@@ -465,6 +466,8 @@ class PostgresqlEngine:
 
     def misfits(self, table: Table, pair: Pair) -> Check | None:
         """What the new type takes must come back as it was; what it cannot take at all is found by its range."""
+        if not pair.exact:
+            return None
         limit = self._limit(table, pair)
         if limit:
             return self._check(table, f"rows of {table.name} whose {listed(pair.olds)} does not fit", limit)
@@ -608,9 +611,9 @@ class PostgresqlEngine:
         sql = f"ALTER INDEX {at}{self.quote(old)} RENAME TO {self.quote(new)}"
         return (Ddl(f"~ index {old} becomes {new}", sql, Probe("index", f"{at}{self.quote(new)}")),)
 
-    def rename_constraint(self, table: Table, old: str, new: str) -> Acts:
-        sql = f"ALTER TABLE {self.named(table)} RENAME CONSTRAINT {self.quote(old)} TO {self.quote(new)}"
-        return (Ddl(f"~ constraint {old} becomes {new}", sql, Probe("constraint", new, self.named(table))),)
+    def rename_constraint(self, table: Table, constraint: Constraint, new: str) -> Acts:
+        sql = f"ALTER TABLE {self.named(table)} RENAME CONSTRAINT {self.quote(constraint.name)} TO {self.quote(new)}"
+        return (Ddl(f"~ constraint {constraint.name} becomes {new}", sql, Probe("constraint", new, self.named(table))),)
 
     # texts -----------------------------------------------------------------------------------------------------
 

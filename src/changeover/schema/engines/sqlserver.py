@@ -50,6 +50,7 @@ class SqlServerEngine:
     dialect: str = "sqlserver"
     longest: int = objects.LONGEST
     fills_before: bool = False
+    drops_indexes: bool = True
 
     def size(self, name: str) -> int:
         return len(name.encode("utf-16-le")) // 2
@@ -344,7 +345,7 @@ class SqlServerEngine:
         return questions.rows(table, f"rows of {table.name} for which {expression} is false", f"NOT ({expression})")
 
     def misfits(self, table: Table, pair: Pair) -> Check | None:
-        return questions.misfits(table, pair)
+        return questions.misfits(table, pair) if pair.exact else None
 
     # what cleanup takes away -----------------------------------------------------------------------------------
 
@@ -406,7 +407,8 @@ class SqlServerEngine:
         probe = Probe("synonym", quote(name), present=False)
         return (Ddl(f"- synonym {name}", f"DROP SYNONYM {quote(name)}", probe),)
 
-    def unsync(self, table: Table, name: str) -> Acts:
+    def unsync(self, table: Table, name: str, pairs: Sequence[Pair]) -> Acts:
+        del pairs
         probe = Probe("trigger", name, named(table), present=False)
         return (Ddl(f"- trigger {name} on {table.name}", f"DROP TRIGGER {objects.beside(table, name)}", probe),)
 
@@ -414,6 +416,7 @@ class SqlServerEngine:
         sql = renamed(f"{named(table)}.{quote(old)}", new, "INDEX")
         return (Ddl(f"~ index {old} becomes {new}", sql, Probe("index", new, named(table))),)
 
-    def rename_constraint(self, table: Table, old: str, new: str) -> Acts:
+    def rename_constraint(self, table: Table, constraint: Constraint, new: str) -> Acts:
+        old = constraint.name
         sql = renamed(objects.beside(table, old), new, "OBJECT")
         return (Ddl(f"~ constraint {old} becomes {new}", sql, Probe("constraint", new, named(table))),)

@@ -167,7 +167,10 @@ class DropColumn(Operation):
         return at.engine.leave(table, at.column(table, self.column), at.parked(self.table, self.column))
 
     def drop(self, at: At) -> Acts:
-        return at.engine.drop_column(at.table(self.table), at.parked(self.table, self.column))
+        """What could not be parked has gone already."""
+        parked = self.contract(at).parked
+        table = at.table(self.table)
+        return tuple(act for name in parked.values() for act in at.engine.drop_column(table, name))
 
     def undo(self, at: At) -> Acts:
         table = at.table(self.table)

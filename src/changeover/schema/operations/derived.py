@@ -49,12 +49,8 @@ class Derived(Operation):
         for old, down in pair.down.items():
             check_expression(down, pair.news, at.engine.dialect, f"`down` of {self.table}.{old}")
         at.engine.moves(table, self.olds(), {c.name: c for c in news})
-        found = at.engine.misfits(table, pair) if self.casts() else None
+        found = at.engine.misfits(self._added(at), pair)
         return () if found is None else (found,)
-
-    def casts(self) -> bool:
-        """The values are cast, so each of them must fit; conversions that are written out may be lossy, and say how."""
-        return False
 
     def expand(self, at: At) -> Acts:
         table = at.table(self.table)
@@ -87,7 +83,8 @@ class Derived(Operation):
         for old in self.olds():
             leaving |= at.engine.leave(table, at.column(table, old), at.parked(self.table, old))
         required = () if at.engine.fills_before else tuple(c.name for c in self.news(at) if not c.nullable)
-        return leaving | Leaving(defaults=self._defaults(at), not_null=required)
+        copied = tuple(name for name, _, _ in self._copies(at))
+        return leaving | Leaving(defaults=self._defaults(at), not_null=required, copied=copied)
 
     def _defaults(self, at: At) -> Mapping[str, str]:
         return {c.name: c.default for c in self.news(at) if c.default is not None}
@@ -95,16 +92,24 @@ class Derived(Operation):
     def drop(self, at: At) -> Acts:
         table = at.table(self.table)
         acts: Acts = ()
-        for old in self.olds():
-            acts += at.engine.drop_column(table, at.parked(self.table, old))
-        for old_name, copy, _ in self._copies(at):
-            renamed = at.engine.rename_index if isinstance(copy, Index) else at.engine.rename_constraint
-            acts += renamed(table, copy.name, old_name)
+        for parked in self.contract(at).parked.values():
+            acts += at.engine.drop_column(table, parked)
+        for name, copy, _ in self._copies(at):
+            if isinstance(copy, Constraint):
+                acts += at.engine.rename_constraint(table, copy, name)
+            else:
+                acts += at.engine.rename_index(table, copy.name, name)
         return acts
 
     def undo(self, at: At) -> Acts:
         table = at.table(self.table)
         acts: Acts = ()
+        if not at.engine.drops_indexes:
+            for _, copy, _ in reversed(self._copies(at)):
+                if isinstance(copy, Constraint):
+                    acts += at.engine.drop_constraint(self._added(at), copy)
+                else:
+                    acts += at.engine.drop_index(self._added(at), copy)
         for column in self.news(at):
             acts += at.engine.drop_column(self._whole(at), column.name)
         if not at.engine.fills_before:
@@ -225,7 +230,7 @@ class ChangeType(Derived):
         old, quote = at.column(at.table(self.table), self.column), at.engine.quote
         up = self.up or at.engine.cast(quote(self.column), self._type(at))
         down = self.down or at.engine.cast(quote(self.to), old.type)
-        return Pair((self.column,), (self.to,), {self.to: up}, {self.column: down})
+        return Pair((self.column,), (self.to,), {self.to: up}, {self.column: down}, exact=self.casts())
 
     def check(self, at: At) -> tuple[Check, ...]:
         if self.default is not None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from changeover.core.catalogue import Catalogue, Column, Kind, Table
 from changeover.core.model import Check, Version
 from changeover.schema.ddl import Leaving, Pair, made
+from changeover.schema.dialects import dialect_of
 from changeover.schema.engines.engine import Acts, Cannot, Engine
 
 
@@ -58,6 +59,15 @@ class At:
         self.fits(name)
         if name.lower() in {taken.lower() for taken in self.catalogue.names}:
             raise Cannot(f"the name {name} is taken", "choose another one")
+        return name
+
+    def new_index(self, table: Table, name: str) -> str:
+        """A name that no index has, of the table or of the schema, as the engine tells indexes apart. Raises Cannot."""
+        if not dialect_of(self.engine.dialect).index_of_table:
+            return self.new_name(name)
+        self.fits(name)
+        if table.index(name) or table.constraint(name):
+            raise Cannot(f"the name {name} is taken on {table.name}", "choose another one")
         return name
 
     def fits(self, name: str) -> str:

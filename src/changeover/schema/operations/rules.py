@@ -46,7 +46,8 @@ class AddUnique(_OnTable):
 
     def check(self, at: At) -> tuple[Check, ...]:
         table = self._known(at, self.columns)
-        at.new_name(self._constraint(at).name)
+        at.new_index(table, self._constraint(at).name)
+        at.engine.add_unique(table, self._constraint(at))
         return (at.engine.duplicates(table, self.columns),)
 
     def finalize(self, at: At) -> Acts:
@@ -194,7 +195,7 @@ class AddIndex(_OnTable):
 
     def check(self, at: At) -> tuple[Check, ...]:
         table = self._known(at, self.columns)
-        at.new_name(self._index(at).name)
+        at.new_index(table, self._index(at).name)
         at.engine.add_index(table, self._index(at))
         return ()
 
