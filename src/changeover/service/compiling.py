@@ -21,6 +21,14 @@ def known(site: Site, world: World) -> tuple[ChangeSet, ...]:
     return tuple(sorted({**kept, **found}.values(), key=lambda c: c.version))
 
 
+def recorded(site: Site, world: World) -> tuple[ChangeSet, ...]:
+    """As `known`, but what was begun is what was kept, whatever its file says by now: nothing forward is made of it."""
+    if world.schema is None:
+        return site.changes
+    found = {c.version: c for c in site.changes} | {c.version: c for c in world.schema.kept}
+    return tuple(found[v] for v in sorted(found))
+
+
 def _begun(change: ChangeSet, kept: dict[Version, ChangeSet], schema: SchemaReading) -> ChangeSet:
     """What was kept, under the digest that the file has now: an edited file is seen by its digest."""
     then = kept.get(change.version)

@@ -102,6 +102,21 @@ def for_cleanup(site: Site, *, through: Version | None, acknowledged: tuple[Ackn
     return with_commands(plan, site)
 
 
+def for_undo(site: Site, version: Version, *, acknowledged: tuple[Acknowledgement, ...], by: str) -> Plan:
+    """Plan taking back what was added for a version that never started."""
+    world = look(site)
+    plan = planner.plan_undo(
+        context(site, world, by),
+        compiling.recorded(site, world),
+        world,
+        ledger(site),
+        site.policy,
+        version=version,
+        acknowledged=acknowledged,
+    )
+    return with_commands(plan, site)
+
+
 def not_edited(site: Site, world: World) -> None:
     """A change file must not change after its statements were applied. Raises ChangesEdited."""
     if world.schema is None:

@@ -73,6 +73,7 @@ class Shell:
             demo_words=lambda answer: f"verdict {answer['verdict']}",
             settings=lambda *_: "app: shop\n",
             schema=lambda: {"title": "changeover.yml"},
+            change_schema=lambda: {"title": "VERSION.yml"},
         )
 
     def _door(self, config, environment):

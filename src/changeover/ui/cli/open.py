@@ -26,11 +26,12 @@ class Doors:
     demo_words: Callable[[dict[str, Any]], str]
     settings: Callable[[Path, str | None], str]
     schema: Callable[[], Mapping[str, Any]]
+    change_schema: Callable[[], Mapping[str, Any]]
 
 
 def real() -> Doors:
     """The doors of this machine; each imports what it needs when it is opened."""
-    return Doors(_door, _check, _propose, _spawn, _demo, _demo_words, _settings, _schema)
+    return Doors(_door, _check, _propose, _spawn, _demo, _demo_words, _settings, _schema, _change_schema)
 
 
 def _door(config: Path, environment: str | None) -> Changeover:
@@ -80,3 +81,9 @@ def _schema() -> Mapping[str, Any]:
     from changeover.service.settings import schema
 
     return schema()
+
+
+def _change_schema() -> Mapping[str, Any]:
+    from changeover.service.settings import change_schema
+
+    return change_schema()

@@ -65,6 +65,9 @@ def header(plan: Plan, mark: Mapping[str, str]) -> str:
     """`shop PRODUCTION   v1.0.0 → v1.1.0   release   plan 7f3a91c2`."""
     if plan.kind == "cleanup":
         return f"{name(plan)}   cleanup while v{plan.target} serves   plan {plan.short}"
+    undone = next((st.action.version for st in plan.steps if isinstance(st.action, s.Undo)), None)
+    if undone is not None:
+        return f"{name(plan)}   undo of v{undone} while v{plan.target} serves   plan {plan.short}"
     return f"{name(plan)}   v{plan.source} {mark['arrow']} v{plan.target}   {plan.kind}   plan {plan.short}"
 
 
