@@ -124,7 +124,7 @@ class _Parting:
             try:
                 found = judge_piece(piece, phase, self.dialect, made)
             except ProblemError as error:
-                refused = refused or error
+                refused = error
                 continue
             self.made = found.made
             self._warned(piece, found.statement)

@@ -52,7 +52,7 @@ def drift(site: Site) -> Drift:
     found: list[Deviation] = []
     notes: list[str] = []
     try:
-        changes = compiling.known(site, world)
+        changes = compiling.known(site, schema)
         planning.not_edited(site, world)
     except ChangesEdited as error:
         found.append(Deviation("files", error.what, error.next[0]))

@@ -49,7 +49,7 @@ def owed(site: Site) -> tuple[Owed, ...]:
         return ()
     known = planning.ledger(site)
     serving = None if live is None else inplay.holder(world, known, live.live)
-    changes = compiling.known(site, world)
+    changes = compiling.known(site, schema)
     last = serving.version if serving is not None else max((c.version for c in changes), default=None)
     found = [*_parked(site, changes, schema)]
     if last is not None:

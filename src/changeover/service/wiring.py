@@ -250,13 +250,21 @@ def spawn_worker(site: Site, run: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What `check` looked at: the configuration and the change files; no server, no secret."""
+    """What `check` looked at: the configuration and the change files; no server and no secret, unless it was `online`.
+
+    `changes` of operations are compiled only then. `operations`: how many there are.
+    """
 
     config: str
     app: str
     environment: str
     changes: tuple[ChangeSet, ...]
     declared: tuple[Declared, ...] = ()
+    online: bool = False
+
+    @property
+    def operations(self) -> int:
+        return sum(len(d.operations) for d in self.declared)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -264,15 +272,33 @@ class CheckReport:
         return tuple(
             f"{s.file}:{s.line}  {s.title}: {s.reason}"
             for c in self.changes
-            for s in (*c.expand, *c.contract)
+            for s in (*c.adds, *c.contract, *c.drop)
             if s.verdict.value != "OK"
         )
 
 
-def check(config: Path, environment: str | None = None) -> CheckReport:
-    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once."""
+def check(config: Path, environment: str | None = None, *, online: bool = False) -> CheckReport:
+    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once.
+
+    `online`: the database is asked too, and operations are compiled against its tables as they are. Nothing is changed.
+    """
     from changeover.config import load
+    from changeover.schema.linting import lint
+    from changeover.schema.problems import refusal
 
     wires = _wires.of(load(config, environment))
     found = changes(wires.database)
-    return CheckReport(str(config), wires.app, wires.environment, found.sets, found.declared)
+    if wires.database is not None:
+        problems = [p for d in found.declared for p in lint(d, wires.database.kind)]
+        if problems:
+            raise refusal(problems)
+    sets = _compiled(wire(wires, environment)) if online and wires.database is not None and found.sets else found.sets
+    return CheckReport(str(config), wires.app, wires.environment, sets, found.declared, online)
+
+
+def _compiled(site: Site) -> tuple[ChangeSet, ...]:
+    """Every change set as a plan would have it now. Raises what compiling raises, DatabaseUnreachable."""
+    from changeover.service.compiling import upto
+
+    assert site.ports.database is not None
+    return upto(site, site.ports.database.read(), max(c.version for c in site.changes))

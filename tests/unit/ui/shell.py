@@ -81,7 +81,7 @@ class Shell:
             raise self.opens
         return self.stage.door
 
-    def _check(self, config, environment):
+    def _check(self, config, environment, online):
         if isinstance(self.opens, Exception):
             raise self.opens
         from changeover.service.wiring import CheckReport

@@ -19,7 +19,7 @@ class Doors:
     """`door` opens an environment, `spawn` starts its background worker and returns the pid."""
 
     door: Callable[[Path, str | None], Changeover]
-    check: Callable[[Path, str | None], CheckReport]
+    check: Callable[[Path, str | None, bool], CheckReport]
     propose: Callable[[Path | None, str, str], Proposal]
     spawn: Callable[[Site, str], int]
     demo: Callable[..., Mapping[str, Any]]
@@ -41,10 +41,10 @@ def _door(config: Path, environment: str | None) -> Changeover:
     return Changeover(open_site(config, environment))
 
 
-def _check(config: Path, environment: str | None) -> CheckReport:
+def _check(config: Path, environment: str | None, online: bool) -> CheckReport:
     from changeover.service.wiring import check
 
-    return check(config, environment)
+    return check(config, environment, online=online)
 
 
 def _propose(haproxy_cfg: Path | None, app: str, environment: str) -> Proposal:
