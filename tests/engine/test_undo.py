@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.fixtures.memory_site import DECLARED, POLICY, stage
+from tests.fixtures.memory_site import DECLARED, POLICY, door_to, stage
 
 from changeover.core.errors import NothingToDo, StatementUnknown, StillNeeded, UndoUnfinished
-from changeover.core.model import Version
+from changeover.core.model import Phase, Version
 from changeover.core.states import State
 from changeover.service.owed import Debt
 
@@ -194,3 +194,57 @@ def test_an_edited_file_is_drift(tmp_path):
     )
     object.__setattr__(st.door.site, "changes", changes)
     assert "files" in kinds(st)
+
+
+# read endpoints --------------------------------------------------------------------------------------------------
+
+
+def test_expand_ends_when_every_read_endpoint_shows_it(tmp_path):
+    st = stage(tmp_path, changes=DECLARED)
+    st.world.lagging["replica"] = {("column", "t", "new_a")}
+    st = with_readers(st)
+
+    run = st.door.submit(st.door.plan("1.1.0"))
+    st.world.time += 15
+    st.world.lagging["replica"] = Until(st.world, 1_000_030.0, {("column", "t", "new_a")})
+    assert st.door.drive(run) is State.DONE
+    kinds = [e.kind for e in st.door.events(run)]
+    assert kinds.count("lagging") == 1
+    events = st.door.events(run)
+    lagging = next(e for e in events if e.kind == "lagging")
+    assert lagging.data["endpoints"] == ["replica: column t.new_a"]
+    done = next(e for e in events if e.kind == "done" and e.step == lagging.step)
+    assert done.at >= 1_000_030.0
+    assert st.door.doctor()[-1].subject == "read endpoint replica"
+
+
+def test_a_read_endpoint_that_stays_behind_fails_the_release_before_anything_starts(tmp_path):
+    st = stage(tmp_path, changes=DECLARED)
+    st.world.lagging["replica"] = {("column", "t", "new_a")}
+    st = with_readers(st)
+    run = st.door.submit(st.door.plan("1.1.0"))
+    assert st.door.drive(run) is State.FAILED
+    failed = next(e for e in st.door.events(run) if e.kind == "failed")
+    assert failed.data["code"] == "CO-0117"
+    assert "replica: column t.new_a" in failed.data["what"]
+    assert not [e for e in st.world.effects if e.startswith("start")]
+    assert not st.door.site.ports.database.read().completed(V1, Phase.EXPAND)
+    st.world.lagging["replica"].clear()
+    st.release("1.1.0")
+    assert st.door.status().serving == "1.1.0"
+
+
+class Until(set):
+    """What an endpoint lacks until a time of the world's clock."""
+
+    def __init__(self, world, until, lacks):
+        super().__init__(lacks)
+        self.world, self.until = world, until
+
+    def __contains__(self, key):
+        return self.world.time < self.until and super().__contains__(key)
+
+
+def with_readers(st):
+    """The same stage, its ports knowing the read endpoints of its world."""
+    return door_to(st.world, st.door.site.store.parent, changes=st.door.site.changes)

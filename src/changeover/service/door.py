@@ -72,6 +72,8 @@ class Changeover:
         found: list[Finding] = [*ports.balancer.inspect(), *ports.runtime.inspect()]
         if ports.database is not None:
             found += ports.database.inspect()
+        for reader in ports.readers:
+            found += reader.inspect()
         if not self.site.policy.probes:
             fix = "configure `probes:`, commands that exercise a version against a schema"
             found.append(Finding("probes", ok=False, detail="none: every proof is UNVERIFIED", fix=fix, fatal=False))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from changeover.config import Redactor, Resolver
 from changeover.core.errors import ChangeoverError
 from changeover.core.model import ChangeSet
-from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Runtime, Web
+from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Reader, Runtime, Web
 from changeover.drivers.argv import shell_value
 from changeover.drivers.sources.sql_files import Changes
 from changeover.schema.compile import Declared
@@ -69,6 +69,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
             database=_database(wires, secrets),
             prober=_prober(wires, host, web),
             clock=SystemClock(),
+            readers=_readers(wires, secrets),
         ),
         changes=known.sets,
         declared=known.declared,
@@ -207,6 +208,17 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
 
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
     return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+
+
+def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
+    if wires.database is None or not wires.database.read:
+        return ()
+    from changeover.drivers.databases.postgresql_reader import PostgresqlReader
+
+    return tuple(
+        PostgresqlReader(partial(secrets.reveal, url), wires.environment, wires.database.replica_lag)
+        for url in wires.database.read
+    )
 
 
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
