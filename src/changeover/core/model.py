@@ -321,8 +321,8 @@ class Edit:
     """One change of the text that made a table, where an engine changes tables by their text.
 
     `what`, with the `name` of a column: not_null, nullable, default (`text`), no_default, type (`text`), column (`text`: its
-    definition), no_column. With that of a constraint: no_constraint, constraint_name (`text`); without a name: constraint
-    (`text`: one more). With that of an index: index_name (`text`), index_to_constraint (`text`: its name there, or "").
+    definition), no_column. With that of a constraint: no_constraint, constraint_name (`text`), check (`text`: its condition);
+    without a name: constraint (`text`: one more). With that of an index: index_name (`text`), index_to_constraint (`text`: its name there, or "").
     """
 
     what: str

@@ -32,10 +32,10 @@ from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence,
 from changeover.drivers.databases import sqlite_by_hand as hand
 from changeover.drivers.databases import sqlite_catalogue as catalogue
 from changeover.drivers.databases.backfill_sql import count_of
-from changeover.drivers.databases.checks import guarded
 from changeover.drivers.databases.ledger_sql import CREATE_ALL, Ledger, Owner, age, forget_sql, keep_sql, unkeep_sql
 from changeover.drivers.databases.limits import Busy, Limits, Wanted, until_locked
 from changeover.drivers.databases.restore_files import RestoreFiles
+from changeover.drivers.databases.sqlite_apply import run
 from changeover.drivers.databases.sqlite_backup import SqliteBackup, SqliteScratch
 from changeover.drivers.databases.sqlite_keys import Keyed, counted
 from changeover.drivers.databases.sqlite_session import (
@@ -190,6 +190,7 @@ class SqliteDatabase:
             began = time.monotonic()
             try:
                 with opened(path, min(ATTEMPT, limits.lock_deadline)) as db:
+                    db.execute("PRAGMA foreign_keys = OFF")  # inside a transaction it could not be said any more
                     db.execute("BEGIN IMMEDIATE")
                     ledger = ledger_on(db)
                     if claimed:
@@ -232,12 +233,7 @@ class SqliteDatabase:
             ledger.mark(marker)
             if statement.probe is not None and catalogue.done(db, statement.probe):
                 return False
-            for guard in statement.guards:
-                found = counted(db, guard)
-                if found.rows:
-                    raise guarded(statement, guard, found)
-            for part in statement.parts:
-                db.execute(part)
+            run(db, statement)
             return True
 
         wanted = Wanted(statement.title, (Where(statement.file, statement.line),))
