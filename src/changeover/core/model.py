@@ -334,12 +334,14 @@ class Edit:
 class Rewrite:
     """A table that is written anew with another text. What it is by then is read under the lock: it is never lost.
 
-    `before`: the text that it is expected to have.
+    `before`: the text that it is expected to have. `like`: a text that it had; when the new one says the same, it is that one
+    to the letter, so that an undo gives it back.
     """
 
     table: str
     edits: tuple[Edit, ...]
     before: str = ""
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)

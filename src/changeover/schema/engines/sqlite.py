@@ -466,8 +466,9 @@ class SqliteEngine:
         guards: tuple[Check, ...] = (),
         what: str = ANEW,
     ) -> Ddl:
-        self._made(table)
-        return Ddl(f"{shown} ({what})", probe=probe, lock=Lock.SCAN, guards=guards, rewrite=Rewrite(table.name, edits))
+        """A text that is not understood is refused here."""
+        rewrite = Rewrite(table.name, edits, like=self._made(table).sql)
+        return Ddl(f"{shown} ({what})", probe=probe, lock=Lock.SCAN, guards=guards, rewrite=rewrite)
 
     def _column(self, column: Column) -> str:
         words = [quoted(column.name), column.type]

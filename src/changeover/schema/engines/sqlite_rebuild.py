@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from changeover.core.model import Edit, Rewrite
 from changeover.schema.ddl import made
 from changeover.schema.dialects.sqlite import LEXICON
-from changeover.schema.engines.sqlite_text import Made, Unreadable, columns_at, edited, indexed, parsed, same
+from changeover.schema.engines.sqlite_text import Made, Unreadable, alike, columns_at, edited, indexed, parsed, same
 from changeover.schema.tokens import Kind, tokenize
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class _Rebuild:
             return
         table, before = self._table()
         sql = edited(before.sql, table.name, edits)
+        if self.rewrite.like and alike(sql, self.rewrite.like):
+            sql = self.rewrite.like
         after = parsed(sql)
         gone = [c.name for c in before.columns if after.column(c.name) is None]
         yield from self._copied(table.name, sql, before, after)

@@ -488,3 +488,15 @@ def columns_at(sql: str) -> int:
     if opening is None:
         raise Unreadable("this is no index")
     return opening.start
+
+
+def alike(one: str, two: str) -> bool:
+    """Whether two texts differ by spaces and comments only. Raises Unreadable."""
+    return _words(one) == _words(two)
+
+
+def _words(sql: str) -> list[str]:
+    try:
+        return [t.text for t in tokenize(sql, LEXICON)[0]]
+    except ProblemError as error:
+        raise Unreadable(error.problem.reason) from None
