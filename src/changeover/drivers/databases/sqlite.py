@@ -49,6 +49,8 @@ from changeover.drivers.databases.sqlite_session import (
     translated,
 )
 from changeover.drivers.databases.sqlite_tables import catalogue as catalogue_of
+from changeover.schema.engines.engine import Cannot
+from changeover.schema.engines.sqlite_foresight import as_it_is, objects, texts
 
 T = TypeVar("T")
 
@@ -333,7 +335,19 @@ class SqliteDatabase:
         words = self._settings.words
         if isinstance(statement, BackfillStatement):
             return (hand.there(words), hand.backfill(words, statement))
-        return (hand.there(words), hand.apply(words, statement, marker))
+        return (hand.there(words), hand.apply(words, self._as_it_is(statement), marker))
+
+    def _as_it_is(self, statement: Statement) -> Statement:
+        """What takes away is printed long after it was planned: then a table that has changed since is written from its new text."""
+        if statement.rewrite is None or statement.phase in FORWARD:
+            return statement
+        path = self._path
+        with translated(path, "reading the tables"), opened(path, READ) as db:
+            found = objects(db)
+        try:
+            return as_it_is(statement, texts(found))
+        except Cannot:
+            return statement
 
     def by_hand_complete(self, marker: Applied) -> Sequence[str]:
         words = self._settings.words

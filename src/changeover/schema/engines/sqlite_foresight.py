@@ -70,16 +70,19 @@ def _empty(sql: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
+def as_it_is(statement: Statement, sql: Sequence[str]) -> Statement:
+    """The statement with the text that it has on a schema that was made by these texts. Raises Cannot."""
+    with closing(_empty(sql)) as db:
+        return next(_run(db, (statement,)))
+
+
 def _run(db: sqlite3.Connection, statements: Sequence[Statement]) -> Iterator[Statement]:
     for statement in statements:
+        before = objects(db)
         try:
             for part in statement.parts:
                 db.execute(part)
-            if statement.rewrite is None:
-                yield statement
-                continue
-            found = objects(db)
-            sql = rebuilt(statement.rewrite, found)
+            sql = () if statement.rewrite is None else rebuilt(statement.rewrite, objects(db))
             for part in sql:
                 db.execute(part)
         except (sqlite3.Error, Unreadable) as error:
@@ -87,11 +90,12 @@ def _run(db: sqlite3.Connection, statements: Sequence[Statement]) -> Iterator[St
                 f"{statement.title}: on an empty copy of the schema, SQLite {sqlite3.sqlite_version} says: {error}",
                 "mend what it names; a function or collation of the application's own cannot be used by changeover",
             ) from None
-        yield replace(
-            statement,
-            sql=";\n".join((*statement.parts, *sql)),
-            rewrite=replace(statement.rewrite, before=_text_of(found, statement.rewrite)),
-        )
+        yield statement if statement.rewrite is None else _written(statement, statement.rewrite, sql, before)
+
+
+def _written(statement: Statement, rewrite: Rewrite, sql: Sequence[str], before: Sequence[Object]) -> Statement:
+    text = ";\n".join((*statement.parts, *sql))
+    return replace(statement, sql=text, rewrite=replace(rewrite, before=_text_of(before, rewrite)))
 
 
 def _text_of(found: Sequence[Object], rewrite: Rewrite) -> str:
