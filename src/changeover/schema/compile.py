@@ -106,7 +106,12 @@ class _Compiler:
             digest=self.declared.digest,
             declared=True,
         )
-        return Compiled(changes, self.catalogue, tuple(self.questions))
+        try:
+            changes, catalogue = self.engine.foresee(changes, self.catalogue)
+        except Cannot as error:
+            self._refused(error, 0, "")
+            raise refusal(self.problems) from None
+        return Compiled(changes, catalogue, tuple(self.questions))
 
     def _operation(self, operation: Operation) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
