@@ -196,6 +196,11 @@ class MysqlEngine:
         verdict = Verdict.OK if self.names_columns else Verdict.WARN
         return (self._ddl(f"+ column {table.name}.{column.name} {column.type}", change, there, verdict, UNNAMED),)
 
+    def adds_filled(self, column: Column) -> bool:
+        """A default is kept in the table's definition; `add_column` refuses what would write rows after all."""
+        del column
+        return True
+
     def drop_column(self, table: Table, column: str) -> Acts:
         change = self.online(table, f"DROP COLUMN {quote(column)}", {column: f"ADD COLUMN {quote(column)} int NULL"})
         return (self._ddl(f"- column {table.name}.{column}", change, self._column(table, column, present=False)),)
