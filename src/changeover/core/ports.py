@@ -260,8 +260,8 @@ class Database(Protocol):
     def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said.
 
-        `given`: how each column or index is added to that copy which the table does not have yet. Raises StatementFailed for
-        what the server refuses however it is asked.
+        `given`: name -> `COLUMN …` or `INDEX …`, each as it is by then. Raises StatementFailed for what the server refuses
+        however it is asked.
         """
 
     def keep(self, changes: ChangeSet, fence: Fence) -> None:

@@ -60,18 +60,17 @@ def create(engine: Engine, table: Table, name: str, pairs: Sequence[Pair]) -> Ac
     """The one on UPDATE first: a row that is inserted in between would otherwise be filled and then never be looked at again."""
     on_update, on_insert = trigger_names(name, engine.longest)
     words = f"on {table.name}: {'; '.join(pair_words(p) for p in pairs)}"
+    on = engine.named(table)
     bodies = (
         (on_update, "UPDATE", [_on_update(marks(engine, table, p)) for p in pairs]),
         (on_insert, "INSERT", [_on_insert(marks(engine, table, p)) for p in pairs]),
     )
-    return tuple(_created(engine, table, *body, words) for body in bodies)
-
-
-def _created(engine: Engine, table: Table, name: str, event: str, body: Sequence[str], words: str) -> Ddl:
-    on, lines = engine.named(table), "\n".join(body)
-    sql = f"CREATE TRIGGER {quote(name)} BEFORE {event} ON {on} FOR EACH ROW BEGIN\n{lines}\nEND"
-    there = Probe("trigger", name, on)
-    return Ddl(f"+ trigger {name} {words}", probe=there, block=(STRICT, sql), probes=(None, there))
+    acts = []
+    for trigger, event, body in bodies:
+        lines, there = "\n".join(body), Probe("trigger", trigger, on)
+        sql = f"CREATE TRIGGER {quote(trigger)} BEFORE {event} ON {on} FOR EACH ROW BEGIN\n{lines}\nEND"
+        acts.append(Ddl(f"+ trigger {trigger} {words}", probe=there, block=(STRICT, sql), probes=(None, there)))
+    return tuple(acts)
 
 
 def _on_update(m: Marks) -> str:
