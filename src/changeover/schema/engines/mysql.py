@@ -392,8 +392,8 @@ class MysqlEngine:
         required = [
             c for c in (table.column(new) for pair in pairs for new in pair.news) if c is not None and not c.nullable
         ]
-        first = tuple(act for column in required for act in self.undo_not_null(table, column))
-        return (*first, *syncs.drops(self, table, name))
+        first = [act for column in required for act in self.undo_not_null(table, column)]
+        return (syncs.dropped(self, table, name, first),)
 
     def backfill(self, table: Table, pair: Pair) -> BackfillStatement:
         """A time of the last UPDATE stays what it is: nobody has changed the row."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from changeover.core.catalogue import Column, Table
-from changeover.core.model import Probe
+from changeover.core.model import Lock, Probe
 from changeover.schema.ddl import Ddl, Pair
 from changeover.schema.engines.engine import Acts, Engine
 from changeover.schema.engines.mysql_types import Type
@@ -93,11 +93,19 @@ def _on_insert(m: Marks) -> str:
     return f"  IF NOT {m.unfilled('NEW')} THEN {m.down(_ASSIGN)} ELSE {m.up(_ASSIGN)} END IF;"
 
 
-def drops(engine: Engine, table: Table, name: str) -> Acts:
-    """In the reverse order."""
-    return tuple(
-        Ddl(f"- trigger {one} on {table.name}", f"DROP TRIGGER {quote(one)}", gone(engine, table, one))
+def dropped(engine: Engine, table: Table, name: str, first: Sequence[Ddl]) -> Ddl:
+    """The triggers go in the reverse order, after what must go `first`; without the last of them nothing of it is left."""
+    parts = [pair for act in first for pair in zip(act.block, act.probes, strict=True)]
+    parts += [
+        (f"DROP TRIGGER {quote(one)}", gone(engine, table, one))
         for one in reversed(trigger_names(name, engine.longest))
+    ]
+    return Ddl(
+        f"- trigger {name} on {table.name}",
+        probe=parts[-1][1],
+        lock=Lock.NONE if first else Lock.BRIEF,
+        block=tuple(sql for sql, _ in parts),
+        probes=tuple(probe for _, probe in parts),
     )
 
 
