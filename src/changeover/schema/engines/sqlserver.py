@@ -412,6 +412,12 @@ class SqlServerEngine:
         probe = Probe("trigger", name, named(table), present=False)
         return (Ddl(f"- trigger {name} on {table.name}", f"DROP TRIGGER {objects.beside(table, name)}", probe),)
 
+    def undo_not_null(self, table: Table, column: Column) -> Acts:
+        return self.drop_not_null(table, column)
+
+    def undo_unique(self, table: Table, constraint: Constraint) -> Acts:
+        return self.drop_constraint(table, constraint)
+
     def rename_index(self, table: Table, old: str, new: str) -> Acts:
         sql = renamed(f"{named(table)}.{quote(old)}", new, "INDEX")
         return (Ddl(f"~ index {old} becomes {new}", sql, Probe("index", new, named(table))),)
