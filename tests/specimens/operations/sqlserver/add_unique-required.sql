@@ -24,7 +24,9 @@ ALTER TABLE dbo.users ADD CONSTRAINT users_both_u UNIQUE (name, amount) WITH (ON
 
 -- UNDO ----------------------------------------------------------------------------------------------------------------
 
--- - constraint users_both_u on users
+-- - unique users_both_u on users
 -- lock: brief
--- done: constraint users_both_u of dbo.users is not there
-ALTER TABLE dbo.users DROP CONSTRAINT users_both_u;
+-- done: index users_both_u of dbo.users is not there
+ALTER TABLE dbo.users DROP CONSTRAINT IF EXISTS users_both_u;
+-- then
+DROP INDEX IF EXISTS users_both_u ON dbo.users;

@@ -25,7 +25,9 @@ CREATE UNIQUE INDEX users_email_u ON dbo.users (email) WHERE email IS NOT NULL W
 
 -- UNDO ----------------------------------------------------------------------------------------------------------------
 
--- - constraint users_email_u on users
+-- - unique users_email_u on users
 -- lock: brief
 -- done: index users_email_u of dbo.users is not there
-DROP INDEX users_email_u ON dbo.users;
+ALTER TABLE dbo.users DROP CONSTRAINT IF EXISTS users_email_u;
+-- then
+DROP INDEX IF EXISTS users_email_u ON dbo.users;

@@ -9,9 +9,19 @@
 -- BEFORE ANYTHING IS TOUCHED ------------------------------------------------------------------------------------------
 
 -- 0 of: rows of users whose name would not survive
-SELECT COUNT_BIG(*) FROM dbo.users WHERE NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) AS varchar(200))) AS varchar(max))));
+SELECT COUNT_BIG(*) FROM dbo.users WHERE NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max))));
 -- shown of them
-SELECT TOP (10) id FROM dbo.users WHERE NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) AS varchar(200))) AS varchar(max))));
+SELECT TOP (10) id FROM dbo.users WHERE NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((TRY_CAST((TRY_CAST(name AS nvarchar(200))) COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max))));
+
+-- 0 of: statements of the last days that write to users with OUTPUT and without INTO: they fail (334) once it has a trigger
+SELECT COUNT(*) FROM (SELECT SUBSTRING(t.text, q.statement_start_offset / 2 + 1, (CASE q.statement_end_offset WHEN -1 THEN DATALENGTH(t.text) ELSE q.statement_end_offset END - q.statement_start_offset) / 2 + 1) AS said FROM sys.dm_exec_query_stats AS q CROSS APPLY sys.dm_exec_plan_attributes(q.plan_handle) AS a CROSS APPLY sys.dm_exec_sql_text(q.sql_handle) AS t WHERE a.attribute = N'dbid' AND TRY_CONVERT(int, a.value) = DB_ID() UNION SELECT x.query_sql_text AS said FROM sys.query_store_query_text AS x JOIN sys.query_store_query AS y ON y.query_text_id = x.query_text_id WHERE y.last_execution_time > DATEADD(DAY, -8, SYSDATETIMEOFFSET())) AS w WHERE (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS LIKE N'%[^0-9A-Za-z_@#$]users[^0-9A-Za-z_@#$]%' AND (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS LIKE N'%[^0-9A-Za-z_@#$]OUTPUT[^0-9A-Za-z_@#$]%' AND (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS NOT LIKE N'%OUTPUT%INTO%';
+-- shown of them
+SELECT TOP (10) LEFT(w.said, CHARINDEX(N'''', w.said + N'''') - 1) FROM (SELECT SUBSTRING(t.text, q.statement_start_offset / 2 + 1, (CASE q.statement_end_offset WHEN -1 THEN DATALENGTH(t.text) ELSE q.statement_end_offset END - q.statement_start_offset) / 2 + 1) AS said FROM sys.dm_exec_query_stats AS q CROSS APPLY sys.dm_exec_plan_attributes(q.plan_handle) AS a CROSS APPLY sys.dm_exec_sql_text(q.sql_handle) AS t WHERE a.attribute = N'dbid' AND TRY_CONVERT(int, a.value) = DB_ID() UNION SELECT x.query_sql_text AS said FROM sys.query_store_query_text AS x JOIN sys.query_store_query AS y ON y.query_text_id = x.query_text_id WHERE y.last_execution_time > DATEADD(DAY, -8, SYSDATETIMEOFFSET())) AS w WHERE (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS LIKE N'%[^0-9A-Za-z_@#$]users[^0-9A-Za-z_@#$]%' AND (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS LIKE N'%[^0-9A-Za-z_@#$]OUTPUT[^0-9A-Za-z_@#$]%' AND (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS NOT LIKE N'%OUTPUT%INTO%';
+
+-- 0 of: grants and denials on single columns of users, which their successors would not have
+SELECT COUNT(*) FROM sys.database_permissions WHERE class = 1 AND COL_NAME(major_id, minor_id) IN (N'name') AND major_id = OBJECT_ID(N'dbo.users');
+-- shown of them
+SELECT TOP (10) COL_NAME(major_id, minor_id), state_desc, permission_name, USER_NAME(grantee_principal_id) FROM sys.database_permissions WHERE class = 1 AND COL_NAME(major_id, minor_id) IN (N'name') AND major_id = OBJECT_ID(N'dbo.users');
 
 -- EXPAND --------------------------------------------------------------------------------------------------------------
 
@@ -30,8 +40,12 @@ ALTER TABLE dbo.users ADD full_name nvarchar(200) NULL;
 -- + trigger zz_co_1_1_0_users_c307457b on users: name <-> full_name
 -- lock: brief
 -- done: trigger zz_co_1_1_0_users_c307457b of dbo.users is there
--- WARN: an application that writes to it with OUTPUT and without INTO fails with error 334 as soon as the table has a
--- trigger (Entity Framework Core 7 and later writes so); bulk loads must FIRE_TRIGGERS
+-- WARN: what writes to it with OUTPUT and without INTO fails with error 334 once it has a trigger (Entity Framework Core 7
+-- and later writes so): plan cache and query store are searched for that, and they forget; bulk loads must FIRE_TRIGGERS
+-- asked again, 0 of: statements of the last days that write to users with OUTPUT and without INTO: they fail (334) once it has a trigger
+SELECT COUNT(*) FROM (SELECT SUBSTRING(t.text, q.statement_start_offset / 2 + 1, (CASE q.statement_end_offset WHEN -1 THEN DATALENGTH(t.text) ELSE q.statement_end_offset END - q.statement_start_offset) / 2 + 1) AS said FROM sys.dm_exec_query_stats AS q CROSS APPLY sys.dm_exec_plan_attributes(q.plan_handle) AS a CROSS APPLY sys.dm_exec_sql_text(q.sql_handle) AS t WHERE a.attribute = N'dbid' AND TRY_CONVERT(int, a.value) = DB_ID() UNION SELECT x.query_sql_text AS said FROM sys.query_store_query_text AS x JOIN sys.query_store_query AS y ON y.query_text_id = x.query_text_id WHERE y.last_execution_time > DATEADD(DAY, -8, SYSDATETIMEOFFSET())) AS w WHERE (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS LIKE N'%[^0-9A-Za-z_@#$]users[^0-9A-Za-z_@#$]%' AND (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS LIKE N'%[^0-9A-Za-z_@#$]OUTPUT[^0-9A-Za-z_@#$]%' AND (N' ' + w.said + N' ') COLLATE Latin1_General_100_CI_AS NOT LIKE N'%OUTPUT%INTO%';
+-- asked again, 0 of: grants and denials on single columns of users, which their successors would not have
+SELECT COUNT(*) FROM sys.database_permissions WHERE class = 1 AND COL_NAME(major_id, minor_id) IN (N'name') AND major_id = OBJECT_ID(N'dbo.users');
 CREATE TRIGGER dbo.zz_co_1_1_0_users_c307457b ON dbo.users AFTER INSERT, UPDATE AS
 -- made by changeover for release 1.1.0; cleanup drops it
 BEGIN
@@ -43,7 +57,7 @@ BEGIN
   DECLARE @changeover_news_1 bit = 0, @changeover_olds_1 bit = 0;
   IF UPDATE(full_name) SET @changeover_news_1 = 1;
   IF UPDATE(name) SET @changeover_olds_1 = 1;
-  UPDATE NEW SET name = CASE side.follows WHEN 'old' THEN CAST(CAST(NEW.full_name AS varchar(200)) AS varchar(max)) COLLATE Greek_CI_AS ELSE NEW.name END, full_name = CASE side.follows WHEN 'new' THEN CAST(CAST(NEW.name AS nvarchar(200)) AS nvarchar(max)) COLLATE DATABASE_DEFAULT ELSE NEW.full_name END
+  UPDATE NEW SET name = CASE side.follows WHEN 'old' THEN CAST(CAST(NEW.full_name COLLATE Greek_CI_AS AS varchar(200)) AS varchar(max)) COLLATE Greek_CI_AS ELSE NEW.name END, full_name = CASE side.follows WHEN 'new' THEN CAST(CAST(NEW.name AS nvarchar(200)) AS nvarchar(max)) COLLATE DATABASE_DEFAULT ELSE NEW.full_name END
   FROM dbo.users AS NEW INNER JOIN inserted AS written ON written.id = NEW.id
   LEFT JOIN deleted AS OLD ON OLD.id = NEW.id
   CROSS APPLY (SELECT CASE WHEN OLD.id IS NULL THEN CASE WHEN NEW.full_name IS NULL THEN 'new' WHEN @changeover_insert = 1 OR @changeover_news_1 = 1 THEN 'old' WHEN @changeover_olds_1 = 1 THEN 'new' END
@@ -72,9 +86,9 @@ SELECT COUNT_BIG(*) FROM dbo.users WHERE full_name IS NULL AND (CAST(name AS nva
 -- VERIFY --------------------------------------------------------------------------------------------------------------
 
 -- 0 of: rows of users whose full_name does not fit name
-SELECT COUNT_BIG(*) FROM dbo.users WHERE (NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((CAST(full_name AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(full_name AS varchar(200))) AS varchar(max)))) AND NOT EXISTS (SELECT full_name COLLATE Latin1_General_100_BIN2, DATALENGTH(full_name) INTERSECT SELECT CAST((CAST(name AS nvarchar(200))) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(name AS nvarchar(200))) AS nvarchar(max))))) OR (full_name IS NULL AND (CAST(name AS nvarchar(200))) IS NOT NULL);
+SELECT COUNT_BIG(*) FROM dbo.users WHERE (NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((CAST(full_name COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(full_name COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max)))) AND NOT EXISTS (SELECT full_name COLLATE Latin1_General_100_BIN2, DATALENGTH(full_name) INTERSECT SELECT CAST((CAST(name AS nvarchar(200))) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(name AS nvarchar(200))) AS nvarchar(max))))) OR (full_name IS NULL AND (CAST(name AS nvarchar(200))) IS NOT NULL);
 -- shown of them
-SELECT TOP (10) id FROM dbo.users WHERE (NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((CAST(full_name AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(full_name AS varchar(200))) AS varchar(max)))) AND NOT EXISTS (SELECT full_name COLLATE Latin1_General_100_BIN2, DATALENGTH(full_name) INTERSECT SELECT CAST((CAST(name AS nvarchar(200))) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(name AS nvarchar(200))) AS nvarchar(max))))) OR (full_name IS NULL AND (CAST(name AS nvarchar(200))) IS NOT NULL);
+SELECT TOP (10) id FROM dbo.users WHERE (NOT EXISTS (SELECT CAST(name AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(name) INTERSECT SELECT CAST(CAST((CAST(full_name COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max)) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(full_name COLLATE Greek_CI_AS AS varchar(200))) AS varchar(max)))) AND NOT EXISTS (SELECT full_name COLLATE Latin1_General_100_BIN2, DATALENGTH(full_name) INTERSECT SELECT CAST((CAST(name AS nvarchar(200))) AS nvarchar(max)) COLLATE Latin1_General_100_BIN2, DATALENGTH(CAST((CAST(name AS nvarchar(200))) AS nvarchar(max))))) OR (full_name IS NULL AND (CAST(name AS nvarchar(200))) IS NOT NULL);
 
 -- CONTRACT ------------------------------------------------------------------------------------------------------------
 

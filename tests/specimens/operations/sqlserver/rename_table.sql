@@ -7,12 +7,19 @@
 -- CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, name varchar(200) NOT NULL, amount integer NOT NULL DEFAULT 0, email
 -- varchar(200))
 
+-- BEFORE ANYTHING IS TOUCHED ------------------------------------------------------------------------------------------
+
+-- 0 of: grants and denials on single columns of users, which the new name cannot have
+SELECT COUNT(*) FROM sys.database_permissions WHERE class = 1 AND minor_id <> 0 AND major_id = OBJECT_ID(N'dbo.users');
+-- shown of them
+SELECT TOP (10) COL_NAME(major_id, minor_id), state_desc, permission_name, USER_NAME(grantee_principal_id) FROM sys.database_permissions WHERE class = 1 AND minor_id <> 0 AND major_id = OBJECT_ID(N'dbo.users');
+
 -- EXPAND --------------------------------------------------------------------------------------------------------------
 
 -- + synonym customers, the new name of users
 -- lock: brief
 -- done: synonym dbo.customers is there
--- under the lock, 0 of: grants on single columns of users, which the new name cannot have
+-- asked again, 0 of: grants and denials on single columns of users, which the new name cannot have
 SELECT COUNT(*) FROM sys.database_permissions WHERE class = 1 AND minor_id <> 0 AND major_id = OBJECT_ID(N'dbo.users');
 CREATE SYNONYM dbo.customers FOR dbo.users;
 -- then

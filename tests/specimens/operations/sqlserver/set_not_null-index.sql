@@ -20,7 +20,7 @@ SELECT TOP (10) id FROM dbo.users WHERE amount IS NULL;
 -- lock: rewrite
 -- done: not_null amount of dbo.users is there
 -- WARN: a version in play that writes otherwise gets an error: say that it does not; every row is read while nobody can
--- use the table, and users_amount_c, users_amount_i is made anew
+-- use the table; made anew meanwhile: users_amount_c, users_amount_i
 ALTER TABLE dbo.users DROP CONSTRAINT users_amount_c;
 -- then
 DROP INDEX users_amount_i ON dbo.users;

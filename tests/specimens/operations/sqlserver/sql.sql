@@ -23,8 +23,14 @@ CREATE TABLE tags (id integer NOT NULL PRIMARY KEY, tag varchar(40));
 -- BACKFILL ------------------------------------------------------------------------------------------------------------
 
 -- ~ backfill users.email
--- ~ backfill users.email
-UPDATE users SET email = name WHERE (email IS NULL) AND users.id > :lo AND users.id <= :hi;
+-- where it ends
+SELECT TOP (1) CONVERT(nvarchar(4000), k.id) FROM users AS k ORDER BY k.id DESC;
+-- each batch: its last key
+DECLARE @changeover_low bigint = @low, @changeover_upto bigint = @upto; SELECT TOP (1) CONVERT(nvarchar(4000), b.k), b.n, CASE WHEN b.k = @changeover_upto THEN 1 ELSE 0 END FROM (SELECT TOP (@size) t.id AS k, ROW_NUMBER() OVER (ORDER BY t.id) AS n FROM users AS t WHERE t.id > @changeover_low AND t.id <= @changeover_upto ORDER BY t.id) AS b ORDER BY b.n DESC;
+-- each batch: its rows
+DECLARE @changeover_low bigint = @low, @changeover_high bigint = @high; UPDATE users SET email = name WHERE (email IS NULL) AND users.id > @changeover_low AND users.id <= @changeover_high; SELECT @@ROWCOUNT;
+-- how many are left
+DECLARE @changeover_low bigint = @low, @changeover_high bigint = @high; SELECT COUNT_BIG(*) FROM users WHERE (email IS NULL) AND users.id > @changeover_low AND users.id <= @changeover_high;
 
 -- VERIFY --------------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
--- Enterprise, Developer, Azure
+-- Standard, Web, Express
 --
 -- names_columns: true
 -- changes:
---   - add_column: { table: users, column: note, type: nvarchar(40), default: "'neu: ü'" }
+--   - add_column: { table: users, column: note, type: nvarchar(40), not_null: true, default: "'neu: ü'" }
 --
 -- CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, name varchar(200) NOT NULL, amount integer NOT NULL DEFAULT 0, email
 -- varchar(200))
@@ -36,6 +36,14 @@ SELECT COUNT_BIG(*) FROM dbo.users WHERE note IS NULL AND (N'neu: ü') IS NOT NU
 SELECT COUNT_BIG(*) FROM dbo.users WHERE note IS NULL AND (N'neu: ü') IS NOT NULL;
 -- shown of them
 SELECT TOP (10) id FROM dbo.users WHERE note IS NULL AND (N'neu: ü') IS NOT NULL;
+
+-- FINALIZE ------------------------------------------------------------------------------------------------------------
+
+-- + not null users.note
+-- lock: rewrite
+-- done: not_null note of dbo.users is there
+-- WARN: every row is read while nobody can use the table
+ALTER TABLE dbo.users ALTER COLUMN note nvarchar(40) NOT NULL;
 
 -- UNDO ----------------------------------------------------------------------------------------------------------------
 
