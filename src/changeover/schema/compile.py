@@ -121,7 +121,7 @@ class _Compiler:
             self._sql(operation, at)
             return
         heard = self._heard(operation.names())
-        self._add(Phase.EXPAND, operation.expand(at), operation.line, heard)
+        self._add(Phase.EXPAND, self._asked(operation.expand(at)), operation.line, heard)
         after = At(self.engine, operation.after(at), self.declared.version)
         pairs, fills = operation.sync(at), operation.fills(at)
         leaving = operation.contract(at)
@@ -179,7 +179,7 @@ class _Compiler:
         trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-            self._add(Phase.SYNC, acts, asked.line, self._heard((table.name,)))
+            self._add(Phase.SYNC, self._asked(acts), asked.line, self._heard((table.name,)))
             self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
         for pair in (*asked.pairs, *asked.fills):
             fill = self.engine.backfill(table, pair)
@@ -189,6 +189,11 @@ class _Compiler:
             acts = self.engine.contract(table, trigger, asked.leaving)
             placed = _warned(self._placed(Phase.CONTRACT, acts, asked.line), self._heard((table.name,)))
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+
+    def _asked(self, acts: Sequence[Ddl]) -> Sequence[Ddl]:
+        """What is asked under the lock of what is added is asked before anything is touched, too."""
+        self.questions += (guard for act in acts for guard in act.guards)
+        return acts
 
     def _refused(self, error: Cannot, line: int, shown: str) -> None:
         self.problems.append(Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown))
