@@ -81,7 +81,7 @@ def check_closed(expression: str, dialect: str, where: str) -> None:
     if not tokens:
         raise Cannot(f"{where} is empty")
     depth = 0
-    for token in tokens:
+    for number, token in enumerate(tokens):
         if token.text == "(":
             depth += 1
         elif token.text == ")":
