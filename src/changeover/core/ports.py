@@ -257,8 +257,12 @@ class Database(Protocol):
     def count(self, check: Check) -> Count:
         """Ask the question in one snapshot. Nothing is changed."""
 
-    def algorithm(self, table: str, alter: str) -> str:
-        """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said."""
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said.
+
+        `given`: name -> `COLUMN …` or `INDEX …`, each as it is by then. Raises StatementFailed for what the server refuses
+        however it is asked.
+        """
 
     def keep(self, changes: ChangeSet, fence: Fence) -> None:
         """Keep what was compiled of operations, beside the ledger; `read` gives it back. Kept already: nothing to do."""

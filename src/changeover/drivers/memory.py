@@ -409,8 +409,8 @@ class MemoryDatabase:
     def count(self, check: Check) -> Count:
         return Count(self.world.answers.get(check.title, 0))
 
-    def algorithm(self, table: str, alter: str) -> str:
-        del table, alter
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        del table, alter, given
         return ""
 
     def keep(self, changes: ChangeSet, fence: Fence) -> None:

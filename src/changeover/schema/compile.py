@@ -107,7 +107,12 @@ class _Compiler:
             digest=self.declared.digest,
             declared=True,
         )
-        return Compiled(changes, self.catalogue, tuple(self.questions))
+        try:
+            changes, catalogue = self.engine.foresee(changes, self.catalogue)
+        except Cannot as error:
+            self._refused(error, 0, "")
+            raise refusal(self.problems) from None
+        return Compiled(changes, catalogue, tuple(self.questions))
 
     def _operation(self, operation: Operation) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
@@ -117,7 +122,7 @@ class _Compiler:
         if isinstance(operation, Sql):
             self._sql(operation, at)
             return
-        self._add(Phase.EXPAND, operation.expand(at), operation.line)
+        self._add(Phase.EXPAND, self._asked(operation.expand(at)), operation.line)
         after = At(self.engine, operation.after(at), self.declared.version)
         pairs, fills = operation.sync(at), operation.fills(at)
         leaving = operation.contract(at)
@@ -175,7 +180,7 @@ class _Compiler:
         trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-            self._add(Phase.SYNC, acts, asked.line)
+            self._add(Phase.SYNC, self._asked(acts), asked.line)
             self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
         for pair in (*asked.pairs, *asked.fills):
             fill = self.engine.backfill(table, pair)
@@ -185,6 +190,11 @@ class _Compiler:
             acts = self.engine.contract(table, trigger, asked.leaving)
             placed = self._placed(Phase.CONTRACT, acts, asked.line)
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+
+    def _asked(self, acts: Sequence[Ddl]) -> Sequence[Ddl]:
+        """What is asked under the lock of what is added is asked before anything is touched, too."""
+        self.questions += (guard for act in acts for guard in act.guards)
+        return acts
 
     def _refused(self, error: Cannot, line: int, shown: str) -> None:
         self.problems.append(Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown))

@@ -81,13 +81,15 @@ def check_closed(expression: str, dialect: str, where: str) -> None:
     if not tokens:
         raise Cannot(f"{where} is empty")
     depth = 0
-    for token in tokens:
+    for number, token in enumerate(tokens):
         if token.text == "(":
             depth += 1
         elif token.text == ")":
             depth -= 1
         if depth < 0 or token.text == ";" or token.kind is Kind.PARAMETER:
             raise Cannot(f"{where} is not one expression: {expression}")
+        if dialect == "mysql" and _is_pipes(tokens, number):
+            raise Cannot(f"{where} uses ||, which means OR here: {expression}", "write concat(…), or OR")
         if token.word in _NEVER and not _is_quoted(token):
             raise Cannot(
                 f"{where} uses {token.text}: only values of the same row may be computed, always to the same result",
@@ -115,6 +117,12 @@ def _is_column(tokens: list[Token], number: int, dialect: str) -> bool:
     after = tokens[number + 1].text if number + 1 < len(tokens) else ""
     before = tokens[number - 1].text if number else ""
     return after not in ("(", ".") and before not in (".", "::")
+
+
+def _is_pipes(tokens: list[Token], number: int) -> bool:
+    """`||`, as one mark or as two that touch."""
+    text = "".join(token.text for token in tokens[number : number + 2])
+    return tokens[number].text == "||" or (text == "||" and tokens[number].end == tokens[number + 1].start)
 
 
 def _is_quoted(token: Token) -> bool:
