@@ -38,7 +38,7 @@ _BOTH: Final = {
 EXAMPLES: Final[Mapping[str, str]] = {
     "create_table": """table: notes
       columns:
-        id: { type: bigint, identity: true }
+        id: { type: NUMBER, identity: true }
         order_id: { type: bigint, not_null: true }
         note: varchar(200)
       primary_key: id
@@ -143,10 +143,14 @@ def _section(kind: str, keys: tuple[Key, ...], found: Mapping[str, tuple[str, st
         need = "**required**; " if key.required else ""
         words = key.words.replace("|", "\\|")
         yield f"| `{key.name}` | {_value(key)} | {need}{words} |"
-    notes = [f"- {ENGINES[d]}: {note}" for d, (_, note) in found.items() if note]
-    if notes:
+    said: dict[str, list[str]] = {}
+    for dialect, (_, note) in found.items():
+        for one in filter(None, note.split("; ")):
+            said.setdefault(one, []).append(ENGINES[dialect])
+    if said:
         yield ""
-        yield from notes
+        for note, who in said.items():
+            yield f"- {'everywhere' if len(who) == len(ENGINES) else ' · '.join(who)}: {note}"
 
 
 def _about(kind: str) -> str:
@@ -170,9 +174,10 @@ def _value(key: Key) -> str:
 def example(kind: str, dialect: str) -> str:
     """The example of an operation, in the SQL of an engine: `rename_column: { … }`."""
     text = EXAMPLES[kind]
-    fill = {"WORD": _WORD, "REST": _REST, "BOTH": _BOTH, "ENUM": _ENUM}
+    fill: dict[str, Mapping[str, str]] = {"WORD": _WORD, "REST": _REST, "BOTH": _BOTH, "ENUM": _ENUM}
     full = {d: _WORD[d].replace("name", "full_name") for d in ENGINES}
     tail = {d: _REST[d].replace("name", "full_name") for d in ENGINES}
+    fill["NUMBER"] = {**dict.fromkeys(ENGINES, "bigint"), "sqlite": "integer"}
     for word, texts in {**fill, "FULL": full, "TAIL": tail}.items():
         text = text.replace(word, texts[dialect])
     return f"{kind}: {text}" if text.startswith("{") else f"{kind}:\n      {text}"
@@ -193,16 +198,26 @@ def support(kind: str, dialect: str) -> tuple[str, str]:
         return "no", error.what
     warned = [s.reason for s in (*changes.adds, *changes.contract, *changes.drop) if s.verdict is Verdict.WARN]
     notes = [*warned, *_heavy(changes)]
-    return ("acknowledge" if warned else "yes"), "; ".join(dict.fromkeys(notes))
+    return ("acknowledge" if warned else "yes"), "; ".join(dict.fromkeys(n for note in notes for n in note.split("; ")))
 
 
 def _heavy(changes: ChangeSet) -> Iterator[str]:
     """What keeps others waiting, though nobody is asked."""
-    words = {Lock.SCAN: "reads every row under a lock", Lock.REWRITE: "writes every row under a lock"}
-    for phase in Phase:
+    phases: dict[str, dict[Phase, None]] = {}
+    for phase in (p for p in Phase if p is not Phase.UNDO):
         for statement in changes.statements(phase):
-            if statement.lock in words and statement.verdict is Verdict.OK:
-                yield f"{phase}: {statement.title} {words[statement.lock]}"
+            if statement.rewrite is not None:
+                phases.setdefault("the table is written anew in one transaction", {})[phase] = None
+            elif statement.lock in _HEAVY and statement.verdict is Verdict.OK:
+                phases.setdefault(_HEAVY[statement.lock], {})[phase] = None
+    for what, found in phases.items():
+        yield f"{what} ({', '.join(found)})"
+
+
+_HEAVY: Final = {
+    Lock.SCAN: "every row is read while nobody may write",
+    Lock.REWRITE: "every row is written while nobody may use the table",
+}
 
 
 def _online(*asked: object) -> str:
@@ -236,6 +251,7 @@ def catalogue(dialect: str) -> Catalogue:
         sql="CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, name varchar(200) NOT NULL, first varchar(200) NOT NULL, "
         "last varchar(200), amount int NOT NULL DEFAULT 0, email varchar(200), legacy varchar(200) NOT NULL, mood varchar(200))",
     )
+    plain = "NONCLUSTERED" if dialect == "sqlserver" else "CREATE INDEX orders_ref_i ON orders (ref)"
     ref = Constraint("orders_ref", Rule.UNIQUE, ("ref",), "UNIQUE (ref)")
     orders = Table(
         "orders",
@@ -249,7 +265,7 @@ def catalogue(dialect: str) -> Catalogue:
                 constraint=True,
                 definition="CREATE UNIQUE INDEX orders_ref ON orders (ref)",
             ),
-            Index("orders_ref_i", ("ref",), definition="CREATE INDEX orders_ref_i ON orders (ref)"),
+            Index("orders_ref_i", ("ref",), definition=plain),
         ),
         constraints=(ref,),
         sql="CREATE TABLE orders (id bigint NOT NULL PRIMARY KEY, user_id bigint, ref varchar(200), CONSTRAINT orders_ref UNIQUE (ref))",
