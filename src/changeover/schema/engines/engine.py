@@ -15,8 +15,8 @@ from changeover.schema.ddl import Ddl, Leaving, Pair
 
 Acts = tuple[Ddl, ...]
 Ask = Callable[[str, str, Mapping[str, str]], str]
-"""(table, what ALTER TABLE would do, how a column or an index is added that is not there yet) -> the ALGORITHM and LOCK that the
-server accepts first, as ALTER TABLE wants them. Raises StatementFailed for what it refuses. MariaDB and MySQL only."""
+"""(table, what ALTER TABLE would do, name -> the column or index as it is by then) -> the ALGORITHM and LOCK that the server accepts
+first, as ALTER TABLE wants them. Raises StatementFailed for what it refuses. MariaDB and MySQL only."""
 
 
 class Cannot(Exception):
