@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from changeover.core.catalogue import Catalogue, Table
-from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Version
+from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Verdict, Version
 from changeover.schema.ddl import Ddl, Leaving, Pair
 from changeover.schema.engines.engine import Cannot, Engine
 from changeover.schema.operations import At, Operation
@@ -47,6 +47,9 @@ class Compiled:
     changes: ChangeSet
     catalogue: Catalogue
     questions: tuple[Check, ...] = ()
+
+
+LISTENED = ("postgresql",)  # where the engine itself does not judge listeners
 
 
 @dataclass(slots=True)
@@ -103,7 +106,12 @@ class _Compiler:
             digest=self.declared.digest,
             declared=True,
         )
-        return Compiled(changes, self.catalogue, tuple(self.questions))
+        try:
+            changes, catalogue = self.engine.foresee(changes, self.catalogue)
+        except Cannot as error:
+            self._refused(error, 0, "")
+            raise refusal(self.problems) from None
+        return Compiled(changes, catalogue, tuple(self.questions))
 
     def _operation(self, operation: Operation) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
@@ -112,7 +120,8 @@ class _Compiler:
         if isinstance(operation, Sql):
             self._sql(operation, at)
             return
-        self._add(Phase.EXPAND, operation.expand(at), operation.line)
+        heard = self._heard(operation.names())
+        self._add(Phase.EXPAND, self._asked(operation.expand(at)), operation.line, heard)
         after = At(self.engine, operation.after(at), self.declared.version)
         pairs, fills = operation.sync(at), operation.fills(at)
         leaving = operation.contract(at)
@@ -121,8 +130,8 @@ class _Compiler:
             table.pairs += pairs
             table.fills += fills
             table.leaving |= leaving
-        self._add(Phase.FINALIZE, operation.finalize(at), operation.line)
-        self._add(Phase.CONTRACT, operation.retire(at), operation.line)
+        self._add(Phase.FINALIZE, operation.finalize(at), operation.line, heard)
+        self._add(Phase.CONTRACT, operation.retire(at), operation.line, heard)
         self._add(Phase.DROP, operation.drop(at), operation.line)
         self.undone.append(self._placed(Phase.UNDO, operation.undo(at), operation.line))
         self.catalogue = after.catalogue
@@ -170,7 +179,7 @@ class _Compiler:
         trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-            self._add(Phase.SYNC, acts, asked.line)
+            self._add(Phase.SYNC, self._asked(acts), asked.line, self._heard((table.name,)))
             self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
         for pair in (*asked.pairs, *asked.fills):
             fill = self.engine.backfill(table, pair)
@@ -178,14 +187,43 @@ class _Compiler:
             self.verify.append(self.engine.inconsistent(table, pair))
         if trigger or asked.leaving != Leaving():
             acts = self.engine.contract(table, trigger, asked.leaving)
-            placed = self._placed(Phase.CONTRACT, acts, asked.line)
+            placed = _warned(self._placed(Phase.CONTRACT, acts, asked.line), self._heard((table.name,)))
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
+
+    def _asked(self, acts: Sequence[Ddl]) -> Sequence[Ddl]:
+        """What is asked under the lock of what is added is asked before anything is touched, too."""
+        self.questions += (guard for act in acts for guard in act.guards)
+        return acts
 
     def _refused(self, error: Cannot, line: int, shown: str) -> None:
         self.problems.append(Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown))
 
-    def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
-        self.statements[phase] += self._placed(phase, acts, line)
+    def _heard(self, names: Sequence[str]) -> str:
+        """Who else gets the rows of these tables, in words, and why that matters; "" if nobody is known."""
+        found = {
+            f"{listener} ({table.name})": None
+            for name in names
+            if (table := self.catalogue.tables.get(name)) is not None and self.engine.dialect in LISTENED
+            for listener in table.listeners
+        }
+        return (
+            f"{', '.join(found)}: who reads there does not get the new shape by itself, and may stop at the first row of it; "
+            "change the other side first"
+            if found
+            else ""
+        )
+
+    def _add(self, phase: Phase, acts: Sequence[Ddl], line: int, heard: str = "") -> None:
+        self.statements[phase] += _warned(self._placed(phase, acts, line), heard)
 
     def _placed(self, phase: Phase, acts: Sequence[Ddl], line: int) -> tuple[Statement, ...]:
         return tuple(act.statement(phase, self.declared.file, line) for act in acts)
+
+
+def _warned(statements: Sequence[Statement], reason: str) -> tuple[Statement, ...]:
+    """The first of them with a reason that a person must accept."""
+    if not reason or not statements:
+        return tuple(statements)
+    first, *rest = statements
+    both = f"{first.reason}; {reason}" if first.reason else reason
+    return (replace(first, verdict=Verdict.WARN, reason=both), *rest)

@@ -67,7 +67,16 @@ def columns_in(expression: str, columns: Iterable[str], dialect: str) -> tuple[s
 
 def check_expression(expression: str, columns: Iterable[str], dialect: str, where: str) -> None:
     """Raises Cannot unless it is one closed expression that reads only these columns and asks nothing else."""
+    check_closed(expression, dialect, where)
     known = {_key(c, dialect) for c in columns}
+    tokens = _tokens(expression, dialect)
+    for number, token in enumerate(tokens):
+        if _is_quoted(token) and _is_column(tokens, number, dialect) and _value(token, dialect) not in known:
+            raise Cannot(f"{where} reads {token.text}, which is no column here: {', '.join(sorted(known))}")
+
+
+def check_closed(expression: str, dialect: str, where: str) -> None:
+    """Raises Cannot unless it is one closed expression over a row. Which columns the row has is not asked."""
     tokens = _tokens(expression, dialect)
     if not tokens:
         raise Cannot(f"{where} is empty")
@@ -86,8 +95,6 @@ def check_expression(expression: str, columns: Iterable[str], dialect: str, wher
                 f"{where} uses {token.text}: only values of the same row may be computed, always to the same result",
                 "write it with operators and functions over the columns of the row",
             )
-        if _is_quoted(token) and _is_column(tokens, number, dialect) and _value(token, dialect) not in known:
-            raise Cannot(f"{where} reads {token.text}, which is no column here: {', '.join(sorted(known))}")
     if depth:
         raise Cannot(f"{where} is not one expression: a parenthesis is not closed")
 

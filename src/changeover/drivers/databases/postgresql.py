@@ -92,7 +92,9 @@ class PostgresqlDatabase:
         return tuple(self._doctor().grants())
 
     def _doctor(self) -> Doctor:
-        return Doctor(self._sessions, self._settings.backup, self._settings.login is not None)
+        return Doctor(
+            self._sessions, self._settings.backup, self._settings.login is not None, self._settings.limits.replica_lag
+        )
 
     def read(self) -> SchemaReading:
         with translated(self._sessions, Doing("reading the schema")):

@@ -48,6 +48,7 @@ from changeover.drivers.databases.sqlserver_inspect import Doctor
 from changeover.drivers.databases.sqlserver_keys import Keyed
 from changeover.drivers.databases.sqlserver_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.sqlserver_logins import Logins
+from changeover.drivers.databases.sqlserver_pressure import pressure
 from changeover.drivers.databases.sqlserver_scratch import ScratchDatabase
 from changeover.drivers.databases.sqlserver_session import Connection, Sessions
 from changeover.drivers.databases.sqlserver_sqlcmd import Sqlcmd
@@ -187,6 +188,10 @@ class SqlServerDatabase:
     def gap(self, statement: BackfillStatement) -> Gap:
         with self._reading(_doing(statement)) as db:
             return Keyed(statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._reading(_doing(statement)) as db:
+            return pressure(db, statement.table, self._settings.limits.replica_lag)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._reading(_doing(statement)) as db:

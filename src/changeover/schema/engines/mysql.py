@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from changeover.core.catalogue import Column, Constraint, Index, Rule, Table
-from changeover.core.model import RANGE, BackfillStatement, Check, Lock, Probe, Verdict
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
+from changeover.core.model import RANGE, BackfillStatement, ChangeSet, Check, Lock, Probe, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines import mysql_checks as checks
 from changeover.schema.engines import mysql_sync as syncs
@@ -92,6 +92,9 @@ class MysqlEngine:
         return default
 
     # what stands in the way ------------------------------------------------------------------------------------
+
+    def foresee(self, changes: ChangeSet, catalogue: Catalogue) -> tuple[ChangeSet, Catalogue]:
+        return changes, catalogue
 
     def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
         del news
