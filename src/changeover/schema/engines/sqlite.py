@@ -1,4 +1,4 @@
-"""SQLite: what was run and measured on 3.40 (docs/reference/operations.md says what each act locks).
+"""SQLite: what was run and measured on 3.40 (docs/howto/sqlite.md says what each act keeps waiting).
 
 SQLite adds, renames and drops columns; every other change of a table is a change of its text, and writes the table anew in one
 transaction: readers go on in WAL mode, writers wait. Triggers cannot change the row that is written, so what is required stays
@@ -227,7 +227,12 @@ class SqliteEngine:
         if column.default is not None:
             return ()  # it has one; what it is stays the business of the version before
         alone = any(i.unique and column.name in i.columns for i in table.indexes)
-        given = types.unlike(column.type) if alone and default == types.filler(column) else types.default(default)
+        if alone and default != types.filler(column):
+            raise Cannot(
+                f"{table.name}.{column.name} is unique: a second row that leaves it out would have {default} once more",
+                f"default: {types.filler(column)}    (then each row gets another value until cleanup)",
+            )
+        given = types.unlike(column.type) if alone else types.default(default)
         shown = f"~ {table.name}.{column.name} may be left out (default {given})"
         there = Probe("default", column.name, table.name)
         return (self._anew(table, shown, (Edit("default", column.name, given),), there),)
