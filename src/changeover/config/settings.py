@@ -104,7 +104,7 @@ class Settings(Section):
         database = self.database
         if database is None:
             return {}
-        limits: Limits = {"batch": database.limits.batch, "rest": 1.0 if database.limits.pace == "gentle" else 0.0}
+        limits: Limits = {"batch": database.limits.largest, "rest": database.limits.rest}
         if database.backup is not None:
             limits["backup_max_age"] = database.backup.max_age
         return limits
