@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from changeover.core.errors import StatementFailed, StatementFateUnknown, Where
-from changeover.core.model import Applied, Lock, Probe, Statement
+from changeover.core.model import Applied, Lock, Statement
 from changeover.core.ports import Lockwait
 from changeover.drivers.databases import mysql_probe as probes
 from changeover.drivers.databases.checks import guarded
@@ -35,6 +35,7 @@ from changeover.drivers.databases.mysql_counted import counted
 from changeover.drivers.databases.mysql_errors import Doing, is_busy, is_lost, lost_reply, translate, translated
 from changeover.drivers.databases.mysql_ledger import MysqlLedger, has_ledger, ledger_on
 from changeover.drivers.databases.mysql_library import pymysql
+from changeover.drivers.databases.mysql_parts import run_parts
 from changeover.drivers.databases.mysql_session import (
     CALL,
     Connection,
@@ -190,7 +191,7 @@ class Alone:
         """Its lock, what is asked under it, then each part that the catalogue does not show. Tables are unlocked in any case."""
         if not self.statement.lock_first:
             self._asked(db)
-            self._parts(db)
+            run_parts(db, self.statement, self.acting.fence.check)
             return
         with self.acting.sessions.connect(
             self.acting.owner.fence
@@ -200,7 +201,7 @@ class Alone:
                 if not begun:
                     self._asked(db)
                     ledger_on(beside).begin(self.marker)
-                self._parts(db)
+                run_parts(db, self.statement, self.acting.fence.check)
             finally:
                 if db.open:
                     db.execute("UNLOCK TABLES")
@@ -211,17 +212,6 @@ class Alone:
             found = counted(db, guard)
             if found.rows:
                 raise guarded(self.statement, guard, found)
-
-    def _parts(self, db: Connection) -> None:
-        for part, probe in zip(self.statement.parts, self._probes, strict=True):
-            if probe is None or not probes.done(db, probe):
-                self.acting.fence.check()
-                db.execute(part)
-
-    @property
-    def _probes(self) -> tuple[Probe | None, ...]:
-        """Of each part; a statement that does not say has one part that it sees itself."""
-        return self.statement.probes or (None,) * (len(self.statement.parts) - 1) + (self.statement.probe,)
 
     def _patience(self, db: Connection, watch: BlockerWatch) -> int:
         """How many seconds this attempt waits for its lock; 0: not at all. Raises Busy where it must not even be asked for."""

@@ -1,4 +1,4 @@
-"""SQLite: what was run and measured on 3.40 (docs/reference/operations.md says what each act locks).
+"""SQLite: what was run and measured on 3.40 (docs/howto/sqlite.md says what each act keeps waiting).
 
 SQLite adds, renames and drops columns; every other change of a table is a change of its text, and writes the table anew in one
 transaction: readers go on in WAL mode, writers wait. Triggers cannot change the row that is written, so what is required stays
@@ -23,7 +23,6 @@ from changeover.schema.engines.sqlite_text import Made, Unreadable, labels_of, m
 from changeover.schema.engines.sqlite_text import Rule as Written
 from changeover.schema.engines.words import Marks, listed, table_words
 
-ANEW = "the table is written anew in one transaction"
 UNNAMED = (
     "an INSERT without a list of columns, of a running version, fails from then on: name the columns, and say so with "
     "`names_columns: true`"
@@ -227,7 +226,12 @@ class SqliteEngine:
         if column.default is not None:
             return ()  # it has one; what it is stays the business of the version before
         alone = any(i.unique and column.name in i.columns for i in table.indexes)
-        given = types.unlike(column.type) if alone and default == types.filler(column) else types.default(default)
+        if alone and default != types.filler(column):
+            raise Cannot(
+                f"{table.name}.{column.name} is unique: a second row that leaves it out would have {default} once more",
+                f"default: {types.filler(column)}    (then each row gets another value until cleanup)",
+            )
+        given = types.unlike(column.type) if alone else types.default(default)
         shown = f"~ {table.name}.{column.name} may be left out (default {given})"
         there = Probe("default", column.name, table.name)
         return (self._anew(table, shown, (Edit("default", column.name, given),), there),)
@@ -317,11 +321,7 @@ class SqliteEngine:
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts:
         edits = (Edit("index_name", old, new),)
-        return (
-            self._anew(
-                table, f"~ index {old} becomes {new}", edits, Probe("index", new, table.name), what="built anew"
-            ),
-        )
+        return (self._anew(table, f"~ index {old} becomes {new}", edits, Probe("index", new, table.name)),)
 
     def add_unique(self, table: Table, constraint: Constraint) -> Acts:
         """A unique index: the same to everybody, and no row is written."""
@@ -462,13 +462,11 @@ class SqliteEngine:
         shown: str,
         edits: tuple[Edit, ...],
         probe: Probe,
-        *,
         guards: tuple[Check, ...] = (),
-        what: str = ANEW,
     ) -> Ddl:
         """A text that is not understood is refused here."""
         rewrite = Rewrite(table.name, edits, like=self._made(table).sql)
-        return Ddl(f"{shown} ({what})", probe=probe, lock=Lock.SCAN, guards=guards, rewrite=rewrite)
+        return Ddl(shown, probe=probe, lock=Lock.SCAN, guards=guards, rewrite=rewrite)
 
     def _column(self, column: Column) -> str:
         words = [quoted(column.name), column.type]

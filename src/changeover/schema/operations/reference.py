@@ -188,7 +188,7 @@ def support(kind: str, dialect: str) -> tuple[str, str]:
     """(yes, acknowledge or no; why). Found by compiling the example against tables as an application has them."""
     source, _ = decode(f"changes:\n  - {example(kind, dialect)}\n".encode(), "example.yml", 0)
     root, _ = parse(source)
-    assert isinstance(root, Map), f"the example of {kind} is no map"
+    assert isinstance(root, Map), f"the example of {kind} is no YAML"
     operations, _, faults = read(root)
     assert not faults, f"the example of {kind}: {faults}"
     declared = Declared(Version("2.0.0"), "2.0.0.yml", operations, "", names_columns=True)
