@@ -110,8 +110,8 @@ class Settings(Section):
         if database is None:
             return {}
         limits: Limits = {
-            "batch": database.limits.batch,
-            "rest": 1.0 if database.limits.pace == "gentle" else 0.0,
+            "batch": database.limits.largest,
+            "rest": database.limits.rest,
             "read_within": database.limits.read_within,
         }
         if database.backup is not None:

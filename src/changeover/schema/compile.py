@@ -7,7 +7,7 @@ it in one act under one lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from changeover.core.catalogue import Catalogue, Table
@@ -80,6 +80,7 @@ class _Compiler:
     verify: list[Check] = field(default_factory=list)
     tables: dict[str, _Table] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)  # tables that get another name
+    heard: dict[int, str] = field(default_factory=dict)  # line of an operation -> who else gets the rows of its tables
 
     def run(self) -> Compiled:
         for operation in self.declared.operations:
@@ -91,7 +92,7 @@ class _Compiler:
             self._whole_tables()
         if self.problems:
             raise refusal(self.problems)
-        phases = {p: tuple(s) for p, s in self.statements.items()}
+        phases = {p: tuple(s) if p is Phase.UNDO else _warned(s, self.heard) for p, s in self.statements.items()}
         undo = (*phases[Phase.UNDO], *(s for acts in reversed(self.undone) for s in acts))
         changes = ChangeSet(
             self.declared.version,
@@ -116,12 +117,12 @@ class _Compiler:
     def _operation(self, operation: Operation) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
         self._names_once(operation)
+        self.heard[operation.line] = self._heard(operation.names())
         self.questions += operation.check(at)
         if isinstance(operation, Sql):
             self._sql(operation, at)
             return
-        heard = self._heard(operation.names())
-        self._add(Phase.EXPAND, self._asked(operation.expand(at)), operation.line, heard)
+        self._add(Phase.EXPAND, self._asked(operation.expand(at)), operation.line)
         after = At(self.engine, operation.after(at), self.declared.version)
         pairs, fills = operation.sync(at), operation.fills(at)
         leaving = operation.contract(at)
@@ -130,8 +131,8 @@ class _Compiler:
             table.pairs += pairs
             table.fills += fills
             table.leaving |= leaving
-        self._add(Phase.FINALIZE, operation.finalize(at), operation.line, heard)
-        self._add(Phase.CONTRACT, operation.retire(at), operation.line, heard)
+        self._add(Phase.FINALIZE, operation.finalize(at), operation.line)
+        self._add(Phase.CONTRACT, operation.retire(at), operation.line)
         self._add(Phase.DROP, operation.drop(at), operation.line)
         self.undone.append(self._placed(Phase.UNDO, operation.undo(at), operation.line))
         self.catalogue = after.catalogue
@@ -179,7 +180,7 @@ class _Compiler:
         trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-            self._add(Phase.SYNC, self._asked(acts), asked.line, self._heard((table.name,)))
+            self._add(Phase.SYNC, self._asked(acts), asked.line)
             self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
         for pair in (*asked.pairs, *asked.fills):
             fill = self.engine.backfill(table, pair)
@@ -187,7 +188,7 @@ class _Compiler:
             self.verify.append(self.engine.inconsistent(table, pair))
         if trigger or asked.leaving != Leaving():
             acts = self.engine.contract(table, trigger, asked.leaving)
-            placed = _warned(self._placed(Phase.CONTRACT, acts, asked.line), self._heard((table.name,)))
+            placed = self._placed(Phase.CONTRACT, acts, asked.line)
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
 
     def _asked(self, acts: Sequence[Ddl]) -> Sequence[Ddl]:
@@ -213,17 +214,19 @@ class _Compiler:
             else ""
         )
 
-    def _add(self, phase: Phase, acts: Sequence[Ddl], line: int, heard: str = "") -> None:
-        self.statements[phase] += _warned(self._placed(phase, acts, line), heard)
+    def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
+        self.statements[phase] += self._placed(phase, acts, line)
 
     def _placed(self, phase: Phase, acts: Sequence[Ddl], line: int) -> tuple[Statement, ...]:
         return tuple(act.statement(phase, self.declared.file, line) for act in acts)
 
 
-def _warned(statements: Sequence[Statement], reason: str) -> tuple[Statement, ...]:
-    """The first of them with a reason that a person must accept."""
-    if not reason or not statements:
-        return tuple(statements)
-    first, *rest = statements
-    both = f"{first.reason}; {reason}" if first.reason else reason
-    return (replace(first, verdict=Verdict.WARN, reason=both), *rest)
+def _warned(statements: Sequence[Statement], reasons: Mapping[int, str]) -> tuple[Statement, ...]:
+    """The first statement of each operation in a phase with what a person must accept of it."""
+    left = {line: reason for line, reason in reasons.items() if reason}
+    found = []
+    for statement in statements:
+        reason = left.pop(statement.line, "")
+        both = f"{statement.reason}; {reason}" if statement.reason else reason
+        found.append(replace(statement, verdict=Verdict.WARN, reason=both) if reason else statement)
+    return tuple(found)

@@ -150,6 +150,8 @@ class _Hand:
                 if action.keeps is not None:
                     yield from database.by_hand_keep(action.keeps)
                 yield from self._statements(database, action)
+                if self.site.ports.readers:
+                    yield "# go on when every read endpoint (`database.read`) shows it too"
             case s.Sync() | s.Finalize():
                 yield from self._statements(database, action)
             case s.Contract() | s.Drop():

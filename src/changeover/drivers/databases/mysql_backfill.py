@@ -59,16 +59,13 @@ class Backfilling:
         if low is None:
             return Batch(None, 0, time.monotonic() - began)
         column, table = self.statement.key, self.statement.table
-        found = db.execute(
+        found = db.execute(  # only the end of the range travels, not every key of it
             f"SELECT {key.text}, {column} = {key.sql(upto)} FROM {table} WHERE {column} > {key.sql(low)} "
-            f"AND {column} <= {key.sql(upto)} ORDER BY {table}.{column} LIMIT {size:d}"
+            f"AND {column} <= {key.sql(upto)} ORDER BY {table}.{column} LIMIT 1 OFFSET {size - 1:d}"
         )
-        if not found:
-            return Batch(None, 0, time.monotonic() - began)
-        high, at_end = str(found[-1][0]), bool(found[-1][1])
+        high, at_end = (str(found[0][0]), bool(found[0][1])) if found else (upto, True)
         changed = db.change(self._filled(self.statement.sql, key, low, high))
-        last = at_end or len(found) < size
-        return Batch(None if last else high, max(changed, 0), time.monotonic() - began)
+        return Batch(None if at_end else high, max(changed, 0), time.monotonic() - began)
 
     @staticmethod
     def _filled(sql: str, key: Key, low: str, high: str) -> str:

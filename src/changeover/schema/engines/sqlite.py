@@ -23,7 +23,6 @@ from changeover.schema.engines.sqlite_text import Made, Unreadable, labels_of, m
 from changeover.schema.engines.sqlite_text import Rule as Written
 from changeover.schema.engines.words import Marks, listed, table_words
 
-ANEW = "the table is written anew in one transaction"
 UNNAMED = (
     "an INSERT without a list of columns, of a running version, fails from then on: name the columns, and say so with "
     "`names_columns: true`"
@@ -322,11 +321,7 @@ class SqliteEngine:
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts:
         edits = (Edit("index_name", old, new),)
-        return (
-            self._anew(
-                table, f"~ index {old} becomes {new}", edits, Probe("index", new, table.name), what="built anew"
-            ),
-        )
+        return (self._anew(table, f"~ index {old} becomes {new}", edits, Probe("index", new, table.name)),)
 
     def add_unique(self, table: Table, constraint: Constraint) -> Acts:
         """A unique index: the same to everybody, and no row is written."""
@@ -467,13 +462,11 @@ class SqliteEngine:
         shown: str,
         edits: tuple[Edit, ...],
         probe: Probe,
-        *,
         guards: tuple[Check, ...] = (),
-        what: str = ANEW,
     ) -> Ddl:
         """A text that is not understood is refused here."""
         rewrite = Rewrite(table.name, edits, like=self._made(table).sql)
-        return Ddl(f"{shown} ({what})", probe=probe, lock=Lock.SCAN, guards=guards, rewrite=rewrite)
+        return Ddl(shown, probe=probe, lock=Lock.SCAN, guards=guards, rewrite=rewrite)
 
     def _column(self, column: Column) -> str:
         words = [quoted(column.name), column.type]

@@ -93,7 +93,7 @@ CREATE INDEX zz_ix_users_users_amount_i_98086515 ON dbo.users (total DESC) INCLU
 -- + index zz_ix_users_users_note_i_b38d9be7 on users
 -- lock: none
 -- done: index zz_ix_users_users_note_i_b38d9be7 of dbo.users is there
-CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE (([note] <> 'x')) WITH (ONLINE = ON);
+CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE ([note] <> 'x') WITH (ONLINE = ON);
 
 -- CONTRACT ------------------------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ ALTER TABLE dbo.users ALTER COLUMN total int NOT NULL;
 -- then
 CREATE INDEX zz_ix_users_users_amount_i_98086515 ON dbo.users (total DESC) INCLUDE (note);
 -- then
-CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE (([note] <> 'x'));
+CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE ([note] <> 'x');
 
 -- DROP ----------------------------------------------------------------------------------------------------------------
 

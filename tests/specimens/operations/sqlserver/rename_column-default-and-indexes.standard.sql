@@ -95,7 +95,7 @@ CREATE INDEX zz_ix_users_users_amount_i_98086515 ON dbo.users (total DESC) INCLU
 -- lock: scan
 -- done: index zz_ix_users_users_note_i_b38d9be7 of dbo.users is there
 -- WARN: this edition builds indexes while writers wait until it is done
-CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE (([note] <> 'x'));
+CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE ([note] <> 'x');
 
 -- CONTRACT ------------------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ ALTER TABLE dbo.users ALTER COLUMN total int NOT NULL;
 -- then
 CREATE INDEX zz_ix_users_users_amount_i_98086515 ON dbo.users (total DESC) INCLUDE (note);
 -- then
-CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE (([note] <> 'x'));
+CREATE INDEX zz_ix_users_users_note_i_b38d9be7 ON dbo.users (note, total) WHERE ([note] <> 'x');
 
 -- DROP ----------------------------------------------------------------------------------------------------------------
 
