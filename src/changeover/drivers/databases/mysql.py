@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from shlex import join, quote
 
 from changeover.core.catalogue import Catalogue
-from changeover.core.errors import RestorePointFailed, Where
+from changeover.core.errors import RestorePointFailed, StatementFailed, Where
 from changeover.core.model import (
     COMPLETE,
     FORWARD,
@@ -130,6 +130,10 @@ class MysqlDatabase:
     def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         doing = Doing(f"trying ALTER TABLE {table} {alter} on an empty copy")
         with translated(self._sessions, doing), self._sessions.session(timeout=READ) as db:
+            if not probes.done(db, Probe("table", probes.quoted(table))):
+                raise StatementFailed(
+                    f"there is no table {table} yet: say it in create_table, or do it in the next release"
+                )
             return accepted(db, table, alter, given)
 
     # acting ------------------------------------------------------------------------------------------------------
