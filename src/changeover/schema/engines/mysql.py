@@ -105,6 +105,12 @@ class MysqlEngine:
                     f"{table.name}.{old} gets the time of each UPDATE by itself, after every trigger",
                     "let the application write it, and take ON UPDATE away in an earlier release",
                 )
+        away = [c.name for c in table.constraints if c.rule is Rule.OTHER and set(olds) & set(c.columns)]
+        if away:
+            raise Cannot(
+                f"the foreign key {listed(away)} on {table.name} leads to another database, and cannot be copied",
+                "drop it in an earlier release",
+            )
         for index in table.indexes:
             touched = bool(set(olds) & set(index.columns)) or (
                 not index.columns and any(o in index.definition for o in olds)
