@@ -32,6 +32,11 @@ class ChangeFiles(Section):
     path: HerePath = Field(description="their directory")
 
 
+# Rows. A batch is sized to take about 0.2 s anyway; beyond that, each one costs a connection, a commit and a line in the journal,
+# which at 5000 rows was as much again as the rows (bench backfill).
+BATCH = {"gentle": 5_000, "full": 50_000}
+
+
 class Limits(Section):
     """What a schema change may cost the application."""
 
@@ -49,7 +54,26 @@ class Limits(Section):
     replica_lag: Annotated[float, Seconds("100ms", "1h")] = Field(
         default=5.0, description="a gentle backfill waits while a replica lags more than this"
     )
-    batch: int = Field(default=5000, ge=1, le=1_000_000, description="rows of one batch of a backfill")
+    read_within: Annotated[float, Seconds("1s", "24h")] = Field(
+        default=60.0,
+        description="how long an endpoint of `read` may take to show what was added; then the release fails",
+    )
+    batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="rows of one batch of a backfill, at the most; left out: 5000, at full pace 50000",
+    )
+
+    @property
+    def largest(self) -> int:
+        """Rows of one batch of a backfill, at the most."""
+        return self.batch or BATCH[self.pace]
+
+    @property
+    def rest(self) -> float:
+        """How long a backfill rests between two batches, in times that the batch took."""
+        return 1.0 if self.pace == "gentle" else 0.0
 
 
 class Backup(Section):
@@ -163,6 +187,9 @@ class Postgresql(Section):
     type: Literal["postgresql"] = Field(description="PostgreSQL")
     url: Annotated[Referring, AfterValidator(_postgresql_url)] = Field(
         description="its URL; the password by reference only"
+    )
+    read: tuple[Annotated[Referring, AfterValidator(_postgresql_url)], ...] = Field(
+        default=(), description="URLs of the replicas that versions read: expand ends when each of them shows it"
     )
     changes: ChangeFiles = Field(description="where the schema changes come from")
     limits: Limits = Field(default_factory=Limits, description="what a change may cost")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from changeover.drivers.databases.mysql_address import Address, address_of, other
@@ -135,8 +136,27 @@ class Sessions:
         return text
 
 
+class _Raw(pymysql.connections.Connection):  # type: ignore[type-arg]  # the class takes no arguments when it runs
+    """PyMySQL reads all certificates of the system for each connection, also where it verifies none; that takes longer than all
+    the rest of connecting. What depends on no file is read once.
+    """
+
+    _plain: ClassVar[ssl.SSLContext | None] = None
+
+    def _create_ssl_ctx(self, sslp: Mapping[str, Any]) -> ssl.SSLContext:
+        if sslp:
+            return self._made(sslp)
+        if _Raw._plain is None:
+            _Raw._plain = self._made(sslp)
+        return _Raw._plain
+
+    def _made(self, sslp: Mapping[str, Any]) -> ssl.SSLContext:
+        made: ssl.SSLContext = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        return made
+
+
 def _opened(address: Address, name: str) -> Connection:
-    raw = pymysql.connections.Connection(
+    raw = _Raw(
         host=address.host,
         port=address.port,
         user=address.user,

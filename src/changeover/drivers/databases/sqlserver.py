@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
@@ -125,9 +125,9 @@ class SqlServerDatabase:
             found = in_snapshot(db, lambda: counted(db, check))
             return counted(db, check) if found is None else found
 
-    def algorithm(self, table: str, alter: str) -> str:
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         """Nothing has to be said here."""
-        del table, alter
+        del table, alter, given
         return ""
 
     @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from changeover.core.catalogue import Column, Constraint, Index, Rule, Table
-from changeover.core.model import RANGE, BackfillStatement, Check, Lock, Probe, Verdict
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
+from changeover.core.model import RANGE, BackfillStatement, ChangeSet, Check, Lock, Probe, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines import sqlserver_objects as objects
 from changeover.schema.engines import sqlserver_questions as questions
@@ -81,6 +81,9 @@ class SqlServerEngine:
     def recast(self, default: str, old: str, new: str) -> str:
         del old
         return types.recast(default, new)
+
+    def foresee(self, changes: ChangeSet, catalogue: Catalogue) -> tuple[ChangeSet, Catalogue]:
+        return changes, catalogue
 
     def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
         del news
