@@ -103,7 +103,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
     if origin is dict:
         return f"{_value(arguments[0], [])}: {_value(arguments[1], [])}"
     if arguments:
-        return " or ".join(dict.fromkeys(_value(a, []) for a in arguments if a is not NoneType))
+        return " or ".join(dict.fromkeys(_value(a, metadata) for a in arguments if a is not NoneType))
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return "keys"
     return "number" + _bounds(metadata) if annotation is int else "text"

@@ -15,6 +15,7 @@ from changeover.schema.engines import engine_of
 from changeover.schema.operations import OPERATIONS
 from changeover.schema.operations.reading import KEYS, Key, read
 from changeover.yaml.source import decode, parse
+from changeover.yaml.tree import Map
 
 ENGINES: Final = {"postgresql": "PostgreSQL", "mysql": "MariaDB, MySQL", "sqlserver": "SQL Server", "sqlite": "SQLite"}
 _WORD: Final = {
@@ -187,7 +188,7 @@ def support(kind: str, dialect: str) -> tuple[str, str]:
     """(yes, acknowledge or no; why). Found by compiling the example against tables as an application has them."""
     source, _ = decode(f"changes:\n  - {example(kind, dialect)}\n".encode(), "example.yml", 0)
     root, _ = parse(source)
-    assert root is not None, f"the example of {kind} is no YAML"
+    assert isinstance(root, Map), f"the example of {kind} is no YAML"
     operations, _, faults = read(root)
     assert not faults, f"the example of {kind}: {faults}"
     declared = Declared(Version("2.0.0"), "2.0.0.yml", operations, "", names_columns=True)
