@@ -234,7 +234,7 @@ def _database(settings: Settings) -> Database | None:
         changes=wanted.changes.path,
         lock=limits.lock,
         lock_deadline=limits.lock_deadline,
-        batch=limits.batch,
+        batch=limits.largest,
         replica_lag=limits.replica_lag,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,

@@ -136,7 +136,7 @@ class Sessions:
         return text
 
 
-class _Raw(pymysql.connections.Connection):  # type: ignore[type-arg]  # the class takes no arguments when it runs
+class _Raw(pymysql.connections.Connection):
     """PyMySQL reads all certificates of the system for each connection, also where it verifies none; that takes longer than all
     the rest of connecting. What depends on no file is read once.
     """
