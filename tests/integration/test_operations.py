@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.fixtures.operations import postgresql
+from tests.fixtures.operations import mysql, postgresql, sqlite
 from tests.fixtures.operations.case import Case, Refused
 from tests.fixtures.operations.walk import Walk, refused, undone_from_everywhere
 
 from changeover.schema.operations import OPERATIONS
 
-ENGINES = {"postgresql": postgresql}
+ENGINES = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite}
 
 
 CASES = [pytest.param(e, c, id=f"{e}-{c.title}") for e, m in ENGINES.items() for c in m.CASES]

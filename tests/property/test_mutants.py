@@ -28,27 +28,39 @@ MUTANTS = [
     ("forward", "actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []", "pass"),
     (
         "forward",
-        "        actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []\n"
-        "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n",
-        "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
-        "    actions += [Sync(c.version, c.sync, c.digest) for c in d.pending if c.sync]\n",
+        (
+            "        actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []\n"
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+        ),
+        (
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+            "    actions += [Sync(c.version, c.sync, c.digest) for c in d.pending if c.sync]\n"
+        ),
     ),
     (
         "forward",
-        "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
-        "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n",
-        "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
-        "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n",
+        (
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+        ),
+        (
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+        ),
     ),
     ("forward", "actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]", "pass"),
     ("forward", "return tuple(sorted({*self.pending, *self.refills}, key", "return tuple(sorted({*self.refills}, key"),
     ("forward", "return tuple(sorted({*self.pending, *self.refills}, key", "return tuple(sorted({*self.pending}, key"),
     (
         "forward",
-        "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
-        "    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]\n",
-        "    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]\n"
-        "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n",
+        (
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+            "    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]\n"
+        ),
+        (
+            "    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]\n"
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+        ),
     ),
     ("forward", "for c in d.pending if c.finalize]", "for c in ()]"),
     ("forward", "and not schema.completed(c.version, Phase.EXPAND))", ")"),

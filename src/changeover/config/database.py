@@ -55,6 +55,10 @@ class Limits(Section):
     replica_lag: Annotated[float, Seconds("100ms", "1h")] = Field(
         default=5.0, description="a gentle backfill waits while a replica lags more than this"
     )
+    read_within: Annotated[float, Seconds("1s", "24h")] = Field(
+        default=60.0,
+        description="how long an endpoint of `read` may take to show what was added; then the release fails",
+    )
     batch: Annotated[int, Ge(1), Le(1_000_000)] | None = Field(
         default=None,
         description="rows of one batch of a backfill, at the most; left out: 5000, at full pace 50000",
@@ -182,6 +186,9 @@ class Postgresql(Section):
     type: Literal["postgresql"] = Field(description="PostgreSQL")
     url: Annotated[Referring, AfterValidator(_postgresql_url)] = Field(
         description="its URL; the password by reference only"
+    )
+    read: tuple[Annotated[Referring, AfterValidator(_postgresql_url)], ...] = Field(
+        default=(), description="URLs of the replicas that versions read: expand ends when each of them shows it"
     )
     changes: ChangeFiles = Field(description="where the schema changes come from")
     limits: Limits = Field(default_factory=Limits, description="what a change may cost")

@@ -313,6 +313,16 @@ class RowsInTheWay(ChangeoverError):
     title = "rows stand in the way"
 
 
+class ReadEndpointBehind(ChangeoverError):
+    """A read endpoint (`database.read`) did not show within `limits.read_within` what was added on the primary.
+
+    A version that reads there would not find its columns: expand has ended only when every configured endpoint shows them (R2).
+    """
+
+    code = "CO-0117"
+    title = "a read endpoint does not show the schema"
+
+
 # 02: traffic and instances ---------------------------------------------------------------------------
 
 

@@ -321,8 +321,8 @@ class Edit:
     """One change of the text that made a table, where an engine changes tables by their text.
 
     `what`, with the `name` of a column: not_null, nullable, default (`text`), no_default, type (`text`), column (`text`: its
-    definition), no_column. With that of a constraint: no_constraint, constraint_name (`text`); without a name: constraint
-    (`text`: one more). With that of an index: index_name (`text`), index_to_constraint (`text`: its name there, or "").
+    definition), no_column. With that of a constraint: no_constraint, constraint_name (`text`), check (`text`: its condition);
+    without a name: constraint (`text`: one more). With that of an index: index_name (`text`), index_to_constraint (`text`: its name there, or "").
     """
 
     what: str
@@ -334,12 +334,14 @@ class Edit:
 class Rewrite:
     """A table that is written anew with another text. What it is by then is read under the lock: it is never lost.
 
-    `before`: the text that it is expected to have.
+    `before`: the text that it is expected to have. `like`: a text that it had; when the new one says the same, it is that one
+    to the letter, so that an undo gives it back.
     """
 
     table: str
     edits: tuple[Edit, ...]
     before: str = ""
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -682,5 +684,6 @@ class Policy:
     smoke: int = 0  # how many smoke checks are configured
     batch: int = 5_000  # rows of one batch of a backfill, at most
     rest: float = 1.0  # pauses between the batches of a backfill, in times that the batch took; 0: full speed
+    read_within: float = 60.0  # how long a read endpoint may take to show what was added
     backup_max_age: float = 14_400.0  # an older restore point is taken again before the schema changes
     backup: bool = True  # a restore point is taken (False: needs the acknowledgement `no-backup`)

@@ -10,8 +10,8 @@ from changeover.core.back import plan_abort, plan_rollback
 from changeover.core.cleanup import plan_cleanup
 from changeover.core.draft import Context, basis_of
 from changeover.core.forward import plan_release
-from changeover.core.undo import plan_undo
 from changeover.core.inplay import Part, Player, in_play, owed, owed_words
+from changeover.core.undo import plan_undo
 
 __all__ = [
     "Context",

@@ -257,8 +257,12 @@ class Database(Protocol):
     def count(self, check: Check) -> Count:
         """Ask the question in one snapshot. Nothing is changed."""
 
-    def algorithm(self, table: str, alter: str) -> str:
-        """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said."""
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said.
+
+        `given`: name -> `COLUMN …` or `INDEX …`, each as it is by then. Raises StatementFailed for what the server refuses
+        however it is asked.
+        """
 
     def keep(self, changes: ChangeSet, fence: Fence) -> None:
         """Keep what was compiled of operations, beside the ledger; `read` gives it back. Kept already: nothing to do."""
@@ -340,6 +344,20 @@ class Database(Protocol):
         """The shell commands that do what `admit` does; none if versions share a login."""
 
 
+class Reader(Protocol):
+    """A read endpoint: a replica that versions read. It is only looked at."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, without a secret: `db-2:5432/shop`."""
+
+    def inspect(self) -> Sequence[Finding]:
+        """Read-only. Never raises for what it can report."""
+
+    def lacks(self, probes: Sequence[Probe]) -> Sequence[Probe]:
+        """Those that its catalogue does not show. Raises DatabaseUnreachable."""
+
+
 @dataclass(frozen=True, slots=True)
 class CopyByHand:
     """Shell commands that make a copy, its URL as the configuration would write it, and commands that take it away."""
@@ -418,3 +436,4 @@ class Ports:
     database: Database | None
     prober: Prober
     clock: Clock
+    readers: tuple[Reader, ...] = ()  # where versions read besides the database

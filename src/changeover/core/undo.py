@@ -33,8 +33,8 @@ def plan_undo(
     world: World,
     ledger: Ledger,
     policy: Policy,
-    version: Version,
     *,
+    version: Version,
     acknowledged: tuple[Acknowledgement, ...] = (),
 ) -> Plan:
     """The plan that takes the expansion of `version` back, by what was kept in the target when it was begun.

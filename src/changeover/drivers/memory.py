@@ -90,6 +90,9 @@ class MemoryWorld:
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows, keys 1…n
     filled: dict[str, set[int]] = field(default_factory=dict)  # table -> keys that the backfill has filled
     tables: dict[str, Table] = field(default_factory=dict)  # what operations are compiled against
+    lagging: dict[str, set[tuple[str, str, str]]] = field(
+        default_factory=dict
+    )  # read endpoint -> what it does not show yet
     pressed: str = ""  # why a backfill should wait
     answers: dict[str, int] = field(default_factory=dict)  # title of a check -> rows that it finds
     kept: dict[Version, ChangeSet] = field(default_factory=dict)
@@ -406,8 +409,8 @@ class MemoryDatabase:
     def count(self, check: Check) -> Count:
         return Count(self.world.answers.get(check.title, 0))
 
-    def algorithm(self, table: str, alter: str) -> str:
-        del table, alter
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        del table, alter, given
         return ""
 
     def keep(self, changes: ChangeSet, fence: Fence) -> None:
@@ -539,6 +542,22 @@ class MemoryDatabase:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryReader:
+    """A read endpoint that shows what the database has, but for what the world says that it lacks."""
+
+    world: MemoryWorld
+    name: str
+
+    def inspect(self) -> Sequence[Finding]:
+        return (Finding(f"read endpoint {self.name}", ok=True, detail="answers"),)
+
+    def lacks(self, probes: Sequence[Probe]) -> Sequence[Probe]:
+        hidden = self.world.lagging.get(self.name, set())
+        database = MemoryDatabase(self.world)
+        return [p for p in probes if (p.what, p.table, p.name) in hidden or not database.done(p)]
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryProber:
     """Probes that pass unless the world says that a version is broken."""
 
@@ -568,4 +587,5 @@ def ports(world: MemoryWorld) -> Ports:
         database=MemoryDatabase(world),
         prober=MemoryProber(world),
         clock=MemoryClock(world),
+        readers=tuple(MemoryReader(world, name) for name in sorted(world.lagging)),
     )

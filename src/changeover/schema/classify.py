@@ -67,7 +67,7 @@ def _unreadable(reason: str, *rewrite: str) -> ProblemError:
 def judge_piece(piece: Piece, phase: Phase, dialect: Dialect, made: Made) -> Classified:
     """Classify one statement; the caller fills in its file. Raises ProblemError, with line and text."""
     try:
-        effects = _effects(piece, dialect)
+        effects = parse_piece(piece, dialect)
         if phase is Phase.BACKFILL:
             return _backfill(piece, effects, made, dialect)
         return Classified(_statement(piece, phase, _Known(effects, made, dialect)), made.after(effects))
@@ -75,7 +75,8 @@ def judge_piece(piece: Piece, phase: Phase, dialect: Dialect, made: Made) -> Cla
         raise ProblemError(error.problem.at("", piece.line, piece.sql)) from None
 
 
-def _effects(piece: Piece, dialect: Dialect) -> tuple[Effect, ...]:
+def parse_piece(piece: Piece, dialect: Dialect) -> tuple[Effect, ...]:
+    """What one statement does. Raises ProblemError."""
     effects = dialect.parse(Reader(piece.source, piece.tokens, dialect.lexicon))
     for name in (n for e in effects for n in _objects(e)):
         own = lower(name.last) in OWN_TABLES

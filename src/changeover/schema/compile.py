@@ -7,11 +7,11 @@ it in one act under one lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from changeover.core.catalogue import Catalogue, Table
-from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Version
+from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Verdict, Version
 from changeover.schema.ddl import Ddl, Leaving, Pair
 from changeover.schema.engines.engine import Cannot, Engine
 from changeover.schema.operations import At, Operation
@@ -49,6 +49,9 @@ class Compiled:
     questions: tuple[Check, ...] = ()
 
 
+LISTENED = ("postgresql",)  # where the engine itself does not judge listeners
+
+
 @dataclass(slots=True)
 class _Table:
     """What a release does to one table as a whole."""
@@ -77,6 +80,7 @@ class _Compiler:
     verify: list[Check] = field(default_factory=list)
     tables: dict[str, _Table] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)  # tables that get another name
+    heard: dict[int, str] = field(default_factory=dict)  # line of an operation -> who else gets the rows of its tables
 
     def run(self) -> Compiled:
         for operation in self.declared.operations:
@@ -88,7 +92,7 @@ class _Compiler:
             self._whole_tables()
         if self.problems:
             raise refusal(self.problems)
-        phases = {p: tuple(s) for p, s in self.statements.items()}
+        phases = {p: tuple(s) if p is Phase.UNDO else _warned(s, self.heard) for p, s in self.statements.items()}
         undo = (*phases[Phase.UNDO], *(s for acts in reversed(self.undone) for s in acts))
         changes = ChangeSet(
             self.declared.version,
@@ -103,16 +107,22 @@ class _Compiler:
             digest=self.declared.digest,
             declared=True,
         )
-        return Compiled(changes, self.catalogue, tuple(self.questions))
+        try:
+            changes, catalogue = self.engine.foresee(changes, self.catalogue)
+        except Cannot as error:
+            self._refused(error, 0, "")
+            raise refusal(self.problems) from None
+        return Compiled(changes, catalogue, tuple(self.questions))
 
     def _operation(self, operation: Operation) -> None:
         at = At(self.engine, self.catalogue, self.declared.version)
         self._names_once(operation)
+        self.heard[operation.line] = self._heard(operation.names())
         self.questions += operation.check(at)
         if isinstance(operation, Sql):
             self._sql(operation, at)
             return
-        self._add(Phase.EXPAND, operation.expand(at), operation.line)
+        self._add(Phase.EXPAND, self._asked(operation.expand(at)), operation.line)
         after = At(self.engine, operation.after(at), self.declared.version)
         pairs, fills = operation.sync(at), operation.fills(at)
         leaving = operation.contract(at)
@@ -170,7 +180,7 @@ class _Compiler:
         trigger = at.made("zz_co", self.declared.version.text, table.name) if asked.pairs else ""
         if asked.pairs:
             acts = self.engine.sync(table, trigger, asked.pairs, self.declared.version.text)
-            self._add(Phase.SYNC, acts, asked.line)
+            self._add(Phase.SYNC, self._asked(acts), asked.line)
             self._add(Phase.UNDO, self.engine.unsync(table, trigger, asked.pairs), asked.line)
         for pair in (*asked.pairs, *asked.fills):
             fill = self.engine.backfill(table, pair)
@@ -181,11 +191,42 @@ class _Compiler:
             placed = self._placed(Phase.CONTRACT, acts, asked.line)
             self.statements[Phase.CONTRACT] = [*placed, *self.statements[Phase.CONTRACT]]
 
+    def _asked(self, acts: Sequence[Ddl]) -> Sequence[Ddl]:
+        """What is asked under the lock of what is added is asked before anything is touched, too."""
+        self.questions += (guard for act in acts for guard in act.guards)
+        return acts
+
     def _refused(self, error: Cannot, line: int, shown: str) -> None:
         self.problems.append(Problem(Defect.BREAKS, error.reason, error.rewrite, self.declared.file, line, shown))
+
+    def _heard(self, names: Sequence[str]) -> str:
+        """Who else gets the rows of these tables, in words, and why that matters; "" if nobody is known."""
+        found = {
+            f"{listener} ({table.name})": None
+            for name in names
+            if (table := self.catalogue.tables.get(name)) is not None and self.engine.dialect in LISTENED
+            for listener in table.listeners
+        }
+        return (
+            f"{', '.join(found)}: who reads there does not get the new shape by itself, and may stop at the first row of it; "
+            "change the other side first"
+            if found
+            else ""
+        )
 
     def _add(self, phase: Phase, acts: Sequence[Ddl], line: int) -> None:
         self.statements[phase] += self._placed(phase, acts, line)
 
     def _placed(self, phase: Phase, acts: Sequence[Ddl], line: int) -> tuple[Statement, ...]:
         return tuple(act.statement(phase, self.declared.file, line) for act in acts)
+
+
+def _warned(statements: Sequence[Statement], reasons: Mapping[int, str]) -> tuple[Statement, ...]:
+    """The first statement of each operation in a phase with what a person must accept of it."""
+    left = {line: reason for line, reason in reasons.items() if reason}
+    found = []
+    for statement in statements:
+        reason = left.pop(statement.line, "")
+        both = f"{statement.reason}; {reason}" if statement.reason else reason
+        found.append(replace(statement, verdict=Verdict.WARN, reason=both) if reason else statement)
+    return tuple(found)

@@ -67,7 +67,16 @@ def columns_in(expression: str, columns: Iterable[str], dialect: str) -> tuple[s
 
 def check_expression(expression: str, columns: Iterable[str], dialect: str, where: str) -> None:
     """Raises Cannot unless it is one closed expression that reads only these columns and asks nothing else."""
+    check_closed(expression, dialect, where)
     known = {_key(c, dialect) for c in columns}
+    tokens = _tokens(expression, dialect)
+    for number, token in enumerate(tokens):
+        if _is_quoted(token) and _is_column(tokens, number, dialect) and _value(token, dialect) not in known:
+            raise Cannot(f"{where} reads {token.text}, which is no column here: {', '.join(sorted(known))}")
+
+
+def check_closed(expression: str, dialect: str, where: str) -> None:
+    """Raises Cannot unless it is one closed expression over a row. Which columns the row has is not asked."""
     tokens = _tokens(expression, dialect)
     if not tokens:
         raise Cannot(f"{where} is empty")
@@ -79,13 +88,13 @@ def check_expression(expression: str, columns: Iterable[str], dialect: str, wher
             depth -= 1
         if depth < 0 or token.text == ";" or token.kind is Kind.PARAMETER:
             raise Cannot(f"{where} is not one expression: {expression}")
+        if dialect == "mysql" and _is_pipes(tokens, number):
+            raise Cannot(f"{where} uses ||, which means OR here: {expression}", "write concat(…), or OR")
         if token.word in _NEVER and not _is_quoted(token):
             raise Cannot(
                 f"{where} uses {token.text}: only values of the same row may be computed, always to the same result",
                 "write it with operators and functions over the columns of the row",
             )
-        if _is_quoted(token) and _is_column(tokens, number, dialect) and _value(token, dialect) not in known:
-            raise Cannot(f"{where} reads {token.text}, which is no column here: {', '.join(sorted(known))}")
     if depth:
         raise Cannot(f"{where} is not one expression: a parenthesis is not closed")
 
@@ -108,6 +117,12 @@ def _is_column(tokens: list[Token], number: int, dialect: str) -> bool:
     after = tokens[number + 1].text if number + 1 < len(tokens) else ""
     before = tokens[number - 1].text if number else ""
     return after not in ("(", ".") and before not in (".", "::")
+
+
+def _is_pipes(tokens: list[Token], number: int) -> bool:
+    """`||`, as one mark or as two that touch."""
+    text = "".join(token.text for token in tokens[number : number + 2])
+    return tokens[number].text == "||" or (text == "||" and tokens[number].end == tokens[number + 1].start)
 
 
 def _is_quoted(token: Token) -> bool:

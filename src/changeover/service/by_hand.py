@@ -150,6 +150,8 @@ class _Hand:
                 if action.keeps is not None:
                     yield from database.by_hand_keep(action.keeps)
                 yield from self._statements(database, action)
+                if self.site.ports.readers:
+                    yield "# go on when every read endpoint (`database.read`) shows it too"
             case s.Sync() | s.Finalize():
                 yield from self._statements(database, action)
             case s.Contract() | s.Drop():
@@ -185,7 +187,8 @@ class _Hand:
         copy = database.by_hand_copy(backup, self._contracts(action)) if backup else None
         if copy is None:
             yield "# restore the backup into a database of its own, apply the contract of this plan to it, then run there"
-            yield from (f"# {line}" for line in self._probes(action.versions, "${env:COPY_URL}"))
+            probes = self._probes(action.versions, "${env:COPY_URL}")
+            yield from (f"# {line}" for block in probes for line in block.splitlines())
             return
         yield from copy.make
         yield from self._probes(action.versions, copy.url)
@@ -238,8 +241,9 @@ def _said_once(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _variables(lines: Sequence[str]) -> Iterator[str]:
-    """The variables that the configuration refers to must be there before the first act of the step."""
-    names = (found for line in lines for found in re.findall(r"\$\{(\w+):\?\}", line))
+    """The variables that the commands refer to must be there before the first act of the step."""
+    acts = (line for line in lines if not line.startswith("#"))
+    names = (found for line in acts for found in re.findall(r"\$\{(\w+):\?\}", line))
     yield from (demand(f'[ -n "${name}" ]', f"the variable {name} is not set") for name in dict.fromkeys(names))
 
 

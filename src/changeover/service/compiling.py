@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 from changeover.core.errors import ChangesEdited, RowsInTheWay
-from changeover.core.model import ChangeSet, Phase, SchemaReading, Version, World
+from changeover.core.model import ChangeSet, Phase, SchemaReading, Version
 from changeover.core.ports import Database
 from changeover.schema.compile import Declared, compiled
 from changeover.schema.engines import engine_of
 from changeover.service.site import Site
 
 
-def known(site: Site, world: World) -> tuple[ChangeSet, ...]:
+def known(site: Site, schema: SchemaReading | None) -> tuple[ChangeSet, ...]:
     """Every change set: of files, and what was kept of operations that were begun, also when their file is gone."""
-    if world.schema is None:
+    if schema is None:
         return site.changes
-    kept = {c.version: c for c in world.schema.kept}
-    found = {c.version: _begun(c, kept, world.schema) for c in site.changes}
+    kept = {c.version: c for c in schema.kept}
+    found = {c.version: _begun(c, kept, schema) for c in site.changes}
     return tuple(sorted({**kept, **found}.values(), key=lambda c: c.version))
+
+
+def recorded(site: Site, schema: SchemaReading | None) -> tuple[ChangeSet, ...]:
+    """As `known`, but what was begun is what was kept, whatever its file says by now: nothing forward is made of it."""
+    if schema is None:
+        return site.changes
+    found = {c.version: c for c in site.changes} | {c.version: c for c in schema.kept}
+    return tuple(found[v] for v in sorted(found))
 
 
 def _begun(change: ChangeSet, kept: dict[Version, ChangeSet], schema: SchemaReading) -> ChangeSet:
@@ -38,12 +46,12 @@ def _begun(change: ChangeSet, kept: dict[Version, ChangeSet], schema: SchemaRead
     return replace(then, digest=change.digest)
 
 
-def upto(site: Site, world: World, version: Version) -> tuple[ChangeSet, ...]:
+def upto(site: Site, schema: SchemaReading | None, version: Version) -> tuple[ChangeSet, ...]:
     """The change sets up to a version, all of them compiled.
 
     Raises WouldBreak with every operation that cannot be done, RowsInTheWay with every row that forbids one.
     """
-    found = {c.version: c for c in known(site, world) if c.version <= version}
+    found = {c.version: c for c in known(site, schema) if c.version <= version}
     todo = [d for d in site.declared if d.version in found and not found[d.version].compiled]
     database = site.ports.database
     if todo and database is not None:

@@ -116,7 +116,7 @@ def _owed(site: Site, world: World, serving: str) -> tuple[str, ...]:
         return (f"unknown: {site.unreadable.what.splitlines()[0]} ({site.unreadable.code})",)
     if world.schema is None or not serving:
         return ()
-    return owed_words(compiling.known(site, world), world.schema, Version(serving))
+    return owed_words(compiling.known(site, world.schema), world.schema, Version(serving))
 
 
 def _innermost(journal: Journal | None, run: RunRecord | None) -> RunRecord | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from changeover.config import Redactor, Resolver
 from changeover.core.errors import ChangeoverError
 from changeover.core.model import ChangeSet
-from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Runtime, Web
+from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Reader, Runtime, Web
 from changeover.drivers.argv import shell_value
 from changeover.drivers.sources.sql_files import Changes
 from changeover.schema.compile import Declared
@@ -69,6 +69,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
             database=_database(wires, secrets),
             prober=_prober(wires, host, web),
             clock=SystemClock(),
+            readers=_readers(wires, secrets),
         ),
         changes=known.sets,
         declared=known.declared,
@@ -209,6 +210,17 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
 
 
+def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
+    if wires.database is None or not wires.database.read:
+        return ()
+    from changeover.drivers.databases.postgresql_reader import PostgresqlReader
+
+    return tuple(
+        PostgresqlReader(partial(secrets.reveal, url), wires.environment, wires.database.replica_lag)
+        for url in wires.database.read
+    )
+
+
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
     from changeover.drivers.databases.limits import Limits
     from changeover.drivers.databases.sqlserver import SqlServerDatabase, SqlServerSettings
@@ -250,13 +262,21 @@ def spawn_worker(site: Site, run: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What `check` looked at: the configuration and the change files; no server, no secret."""
+    """What `check` looked at: the configuration and the change files; no server and no secret, unless it was `online`.
+
+    `changes` of operations are compiled only then. `operations`: how many there are.
+    """
 
     config: str
     app: str
     environment: str
     changes: tuple[ChangeSet, ...]
     declared: tuple[Declared, ...] = ()
+    online: bool = False
+
+    @property
+    def operations(self) -> int:
+        return sum(len(d.operations) for d in self.declared)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -264,15 +284,33 @@ class CheckReport:
         return tuple(
             f"{s.file}:{s.line}  {s.title}: {s.reason}"
             for c in self.changes
-            for s in (*c.expand, *c.contract)
+            for s in (*c.adds, *c.contract, *c.drop)
             if s.verdict.value != "OK"
         )
 
 
-def check(config: Path, environment: str | None = None) -> CheckReport:
-    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once."""
+def check(config: Path, environment: str | None = None, *, online: bool = False) -> CheckReport:
+    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once.
+
+    `online`: the database is asked too, and operations are compiled against its tables as they are. Nothing is changed.
+    """
     from changeover.config import load
+    from changeover.schema.linting import lint
+    from changeover.schema.problems import refusal
 
     wires = _wires.of(load(config, environment))
     found = changes(wires.database)
-    return CheckReport(str(config), wires.app, wires.environment, found.sets, found.declared)
+    if wires.database is not None:
+        problems = [p for d in found.declared for p in lint(d, wires.database.kind)]
+        if problems:
+            raise refusal(problems)
+    sets = _compiled(wire(wires, environment)) if online and wires.database is not None and found.sets else found.sets
+    return CheckReport(str(config), wires.app, wires.environment, sets, found.declared, online)
+
+
+def _compiled(site: Site) -> tuple[ChangeSet, ...]:
+    """Every change set as a plan would have it now. Raises what compiling raises, DatabaseUnreachable."""
+    from changeover.service.compiling import upto
+
+    assert site.ports.database is not None
+    return upto(site, site.ports.database.read(), max(c.version for c in site.changes))

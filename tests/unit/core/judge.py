@@ -10,7 +10,7 @@ from worlds import Asked, Question, ask
 from changeover.core import planner
 from changeover.core import rules as RULES
 from changeover.core.errors import ChangeoverError, NothingToDo
-from changeover.core.model import COMPLETE, Phase
+from changeover.core.model import COMPLETE, Phase, Version
 from changeover.core.steps import Contract, Drop, Expand, Finalize, Plan, Prove, Retire, Shift, Sync, Undo
 
 WITHOUT_RULE = {"CO-0302", "CO-0307", "CO-0013", "CO-0010", "CO-0201"}
@@ -39,6 +39,9 @@ def judge_refusal(asked: Asked, error: ChangeoverError) -> list[str]:
         problems.append(f"{error.code} names no rule: {error.what}")
     if asked.question.kind == "release" and error.code == "CO-0303":
         problems.append("an acknowledged end of a way back is refused as too early")
+    due = _due(asked) if asked.question.kind == "cleanup" and asked.question.version is None else set()
+    if due and isinstance(error, NothingToDo):
+        problems.append(f"nothing is owed, and {sorted(map(str, due))} lies parked and is due")
     return problems
 
 
@@ -128,10 +131,18 @@ def judge_end(asked: Asked, plan: Plan, end: Sim) -> list[str]:
 
 def _parked(asked: Asked, plan: Plan) -> list[str]:
     """What lies parked is dropped when its time is over or a person says so, and never before."""
+    due = _due(asked)
+    dropped = {s.action.version for s in plan.steps if isinstance(s.action, Drop)}
+    wanted = due if asked.question.version is None else set()
+    return [] if dropped == wanted else [f"dropped is {sorted(map(str, dropped))}, due is {sorted(map(str, wanted))}"]
+
+
+def _due(asked: Asked) -> set[Version]:
+    """The versions of which something lies parked whose time is over, or which a person gives up by name."""
     start, question = asked.sim, asked.question
     named = {a.name for a in question.acks}
     since = {a.version: a.at for a in start.applied or () if a.phase is Phase.CONTRACT and a.index == COMPLETE}
-    due = {
+    return {
         c.version
         for c in start.changes
         if c.drop
@@ -139,9 +150,6 @@ def _parked(asked: Asked, plan: Plan) -> list[str]:
         and not start.done(c.version, Phase.DROP)
         and (start.at - since[c.version] >= question.policy.keep_parked or f"parked:{c.version}" in named)
     }
-    dropped = {s.action.version for s in plan.steps if isinstance(s.action, Drop)}
-    wanted = due if question.version is None else set()
-    return [] if dropped == wanted else [f"dropped is {sorted(map(str, dropped))}, due is {sorted(map(str, wanted))}"]
 
 
 def judge_promises(asked: Asked, plan: Plan) -> list[str]:

@@ -135,7 +135,9 @@ class Question:
                 return module.plan_abort(ctx, world, ledger, policy, because="slow", of=self.of, acknowledged=self.acks)
             case "undo":
                 assert self.version is not None
-                return module.plan_undo(ctx, sim.changes, world, ledger, policy, self.version, acknowledged=self.acks)
+                return module.plan_undo(
+                    ctx, sim.changes, world, ledger, policy, version=self.version, acknowledged=self.acks
+                )
             case _:
                 return module.plan_cleanup(
                     ctx, sim.changes, world, ledger, policy, through=self.version, acknowledged=self.acks
@@ -276,6 +278,13 @@ def reached(r: Random, *, back: bool = False, given_up: bool = False, parked: bo
     `given_up`: most often something was added for a later version that never started. `parked`: most contracts are old.
     """
     sim = sim_of(r, database=r.random() < 0.97)
+    if parked:
+        sim.changes = tuple(
+            change_set(c.version, r.choice(DECLARED[:2]), r.choice([Verdict.OK, Verdict.WARN]))
+            if r.random() < 0.5
+            else c
+            for c in sim.changes
+        )
     live, idle = sim.route.live, sim.route.candidate
     now = r.randrange(1, len(VERSIONS) - 1)
     sim.put(live, str(VERSIONS[now]), r.choice(["b1", "b2"]))
@@ -347,8 +356,8 @@ def meeting(seed: int, kind: str, module=planner) -> Asked:
     else:
         version = r.choice([None, None, None, VERSIONS[r.randrange(now + 1)]])
     acks = EVERYTHING if r.random() < 0.5 and kind != "rollback" else ()
-    if kind == "cleanup" and r.random() < 0.3:
-        acks = (*acks, *(Acknowledgement(f"parked:{v}", "dana") for v in VERSIONS))
+    if kind == "cleanup" and r.random() < 0.5:
+        acks = (*acks, *(Acknowledgement(f"parked:{v}", "dana") for v in VERSIONS if r.random() < 0.5))
     return ask(sim, Question(kind, policy, version, build, acks), module)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.errors import RestorePointFailed, Where
 from changeover.core.model import (
     COMPLETE,
+    FORWARD,
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Probe,
     RestorePoint,
@@ -19,10 +23,10 @@ from changeover.core.model import (
     Statement,
     Version,
 )
-from changeover.core.ports import Batch, Capabilities, CopyByHand, Fence, Finding, Gap, Lockwait
+from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.databases import mysql_by_hand as hand
 from changeover.drivers.databases import mysql_probe as probes
-from changeover.drivers.databases.ledger_sql import Owner
+from changeover.drivers.databases.ledger_sql import Owner, forget_sql, unkeep_sql
 from changeover.drivers.databases.limits import Limits, Wanted
 from changeover.drivers.databases.mysql_alone import Alone
 from changeover.drivers.databases.mysql_apply import Acting, is_about_rows
@@ -36,14 +40,18 @@ from changeover.drivers.databases.mysql_backup import (
 )
 from changeover.drivers.databases.mysql_catalogue import catalogue_hash
 from changeover.drivers.databases.mysql_claim import Claiming
+from changeover.drivers.databases.mysql_clone import accepted, fills_before
+from changeover.drivers.databases.mysql_counted import counted
 from changeover.drivers.databases.mysql_errors import Doing, translated
 from changeover.drivers.databases.mysql_inspect import Doctor
-from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.mysql_logins import Logins
+from changeover.drivers.databases.mysql_pressure import pressure
+from changeover.drivers.databases.mysql_ranges import Keyed
 from changeover.drivers.databases.mysql_scratch import ScratchDatabase
 from changeover.drivers.databases.mysql_session import READ, Connection, Sessions, limit_statements
-from changeover.drivers.databases.mysql_shell import demanded, there
-from changeover.drivers.databases.no_operations import NoOperations
+from changeover.drivers.databases.mysql_shell import ask, demanded, there
+from changeover.drivers.databases.mysql_tables import catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class MysqlSettings:
     words: str = '"$DATABASE_URL"'
 
 
-class MysqlDatabase(NoOperations):
+class MysqlDatabase:
     """The Database port on MariaDB 10.6 or newer, and on MySQL 8."""
 
     dialect = "mysql"
@@ -72,6 +80,7 @@ class MysqlDatabase(NoOperations):
         self._settings = settings
         self._sessions = Sessions(settings.url, settings.environment)
         self._store = ""  # the state store whose claim this process has written
+        self._fills_before: bool | None = None  # what was tried on this server
 
     def url(self) -> str:
         return self._settings.url()
@@ -94,11 +103,31 @@ class MysqlDatabase(NoOperations):
             db.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
             ledger = ledger_on(db)
             revision, applied, claims = ledger.revision(), ledger.applied(), ledger.claims()
-            return SchemaReading(revision, catalogue_hash(db), applied, next(iter(claims), None))
+            kept = ledger.kept() if has_kept(db) else ()
+            return SchemaReading(revision, catalogue_hash(db), applied, next(iter(claims), None), kept)
 
     def done(self, probe: Probe) -> bool:
         with translated(self._sessions, Doing("looking at the catalogue")), self._sessions.session() as db:
             return probes.done(db, probe)
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        with translated(self._sessions, Doing("reading the tables")):
+            if self._fills_before is None:
+                with self._sessions.session(timeout=READ) as db:
+                    self._fills_before = fills_before(db)
+            with self._sessions.session(timeout=READ) as db:
+                return catalogue(db, names, fills_before=self._fills_before)
+
+    def count(self, check: Check) -> Count:
+        with translated(self._sessions, Doing(f"counting {check.title}")), self._sessions.connect() as db:
+            limit_statements(db, 0.0)  # it may look at every row
+            db.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            return counted(db, check)
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        doing = Doing(f"trying ALTER TABLE {table} {alter} on an empty copy")
+        with translated(self._sessions, doing), self._sessions.session(timeout=READ) as db:
+            return accepted(db, table, alter, given)
 
     # acting ------------------------------------------------------------------------------------------------------
 
@@ -128,16 +157,30 @@ class MysqlDatabase(NoOperations):
         wanted = Wanted(f"completing {marker.version}.{marker.phase}")
         return self._acting(fence).write(wanted, lambda _, ledger: ledger.complete(whole))[0]
 
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        wanted = Wanted(f"keeping what v{changes.version} is compiled to")
+        self._acting(fence).write(wanted, lambda _, ledger: ledger.keep(changes))
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.forget(version, FORWARD))
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.unkeep(version))
+
     # backfill ------------------------------------------------------------------------------------------------------
 
     def gap(self, statement: BackfillStatement) -> Gap:
         with self._looking(statement) as db:
             limit_statements(db, 0.0)  # it counts every row
-            return Backfilling(statement).gap(db)
+            return Keyed.of(db, statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._looking(statement) as db:
+            return pressure(db)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:
-            return Backfilling(statement).last_key(db)
+            return Keyed.of(db, statement).last(db) if statement.keys else Backfilling(statement).last_key(db)
 
     @contextmanager
     def _looking(self, statement: BackfillStatement) -> Iterator[Connection]:
@@ -146,7 +189,12 @@ class MysqlDatabase(NoOperations):
             yield db
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
-        return Backfilling(statement).fill(self._acting(fence), after, upto, size)
+        acting = self._acting(fence)
+        if not statement.keys:
+            return Backfilling(statement).fill(acting, after, upto, size)
+        with self._looking(statement) as db:
+            keyed = Keyed.of(db, statement)
+        return keyed.fill(acting, after, upto, size)
 
     # restore points ----------------------------------------------------------------------------------------------
 
@@ -205,6 +253,18 @@ class MysqlDatabase(NoOperations):
         """None: where a scratch database may be made is not for a printed command to guess."""
         del id, statements
         return None
+
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        return (*there(self._settings.words), hand.count(check))
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        return (*there(self._settings.words), hand.keep(changes))
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]:
+        return (*there(self._settings.words), ask(*forget_sql(version)))
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]:
+        return (*there(self._settings.words), ask("START TRANSACTION;", *unkeep_sql(version), "COMMIT;"))
 
     def by_hand_retire(self, version: Version) -> Sequence[str]:
         login = self._settings.login

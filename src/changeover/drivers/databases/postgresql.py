@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
@@ -92,7 +92,9 @@ class PostgresqlDatabase:
         return tuple(self._doctor().grants())
 
     def _doctor(self) -> Doctor:
-        return Doctor(self._sessions, self._settings.backup, self._settings.login is not None)
+        return Doctor(
+            self._sessions, self._settings.backup, self._settings.login is not None, self._settings.limits.replica_lag
+        )
 
     def read(self) -> SchemaReading:
         with translated(self._sessions, Doing("reading the schema")):
@@ -129,9 +131,9 @@ class PostgresqlDatabase:
             db.execute("ROLLBACK")
             return found
 
-    def algorithm(self, table: str, alter: str) -> str:
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         """Nothing has to be said here."""
-        del table, alter
+        del table, alter, given
         return ""
 
     # acting ------------------------------------------------------------------------------------------------------

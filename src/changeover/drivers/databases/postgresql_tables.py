@@ -41,7 +41,12 @@ SELECT tgname, pg_get_triggerdef(oid), tgenabled IN ('O', 'A') FROM pg_trigger W
 _VIEWS = """
 SELECT DISTINCT v.relname FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class
 WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = %(oid)s AND v.oid <> %(oid)s ORDER BY 1"""
-_LISTENERS = "SELECT 'publication ' || p.pubname FROM pg_publication_tables p WHERE p.schemaname = current_schema() AND p.tablename = %(name)s"
+_LISTENERS = """
+SELECT 'publication ' || p.pubname FROM pg_publication_tables p WHERE p.schemaname = current_schema() AND p.tablename = %(name)s
+UNION ALL SELECT 'replication slot ' || slot_name || ' (' || plugin || ')' FROM pg_replication_slots
+  WHERE slot_type = 'logical' AND database = current_database() AND plugin <> 'pgoutput'
+UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid WHERE r.srrelid = %(oid)s
+ORDER BY 1"""
 _NAMES = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
 _ENUMS = """
 SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid

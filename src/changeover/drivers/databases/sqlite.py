@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
@@ -32,10 +32,10 @@ from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence,
 from changeover.drivers.databases import sqlite_by_hand as hand
 from changeover.drivers.databases import sqlite_catalogue as catalogue
 from changeover.drivers.databases.backfill_sql import count_of
-from changeover.drivers.databases.checks import guarded
 from changeover.drivers.databases.ledger_sql import CREATE_ALL, Ledger, Owner, age, forget_sql, keep_sql, unkeep_sql
 from changeover.drivers.databases.limits import Busy, Limits, Wanted, until_locked
 from changeover.drivers.databases.restore_files import RestoreFiles
+from changeover.drivers.databases.sqlite_apply import run
 from changeover.drivers.databases.sqlite_backup import SqliteBackup, SqliteScratch
 from changeover.drivers.databases.sqlite_keys import Keyed, counted
 from changeover.drivers.databases.sqlite_session import (
@@ -49,6 +49,8 @@ from changeover.drivers.databases.sqlite_session import (
     translated,
 )
 from changeover.drivers.databases.sqlite_tables import catalogue as catalogue_of
+from changeover.schema.engines.engine import Cannot
+from changeover.schema.engines.sqlite_foresight import as_it_is, objects, texts
 
 T = TypeVar("T")
 
@@ -114,9 +116,9 @@ class SqliteDatabase:
             db.execute("BEGIN")
             return counted(db, check)
 
-    def algorithm(self, table: str, alter: str) -> str:
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         """Nothing has to be said here."""
-        del table, alter
+        del table, alter, given
         return ""
 
     def done(self, probe: Probe) -> bool:
@@ -190,6 +192,7 @@ class SqliteDatabase:
             began = time.monotonic()
             try:
                 with opened(path, min(ATTEMPT, limits.lock_deadline)) as db:
+                    db.execute("PRAGMA foreign_keys = OFF")  # inside a transaction it could not be said any more
                     db.execute("BEGIN IMMEDIATE")
                     ledger = ledger_on(db)
                     if claimed:
@@ -232,12 +235,7 @@ class SqliteDatabase:
             ledger.mark(marker)
             if statement.probe is not None and catalogue.done(db, statement.probe):
                 return False
-            for guard in statement.guards:
-                found = counted(db, guard)
-                if found.rows:
-                    raise guarded(statement, guard, found)
-            for part in statement.parts:
-                db.execute(part)
+            run(db, statement)
             return True
 
         wanted = Wanted(statement.title, (Where(statement.file, statement.line),))
@@ -337,7 +335,19 @@ class SqliteDatabase:
         words = self._settings.words
         if isinstance(statement, BackfillStatement):
             return (hand.there(words), hand.backfill(words, statement))
-        return (hand.there(words), hand.apply(words, statement, marker))
+        return (hand.there(words), hand.apply(words, self._as_it_is(statement), marker))
+
+    def _as_it_is(self, statement: Statement) -> Statement:
+        """What takes away is printed long after it was planned: then a table that has changed since is written from its new text."""
+        if statement.rewrite is None or statement.phase in FORWARD:
+            return statement
+        path = self._path
+        with translated(path, "reading the tables"), opened(path, READ) as db:
+            found = objects(db)
+        try:
+            return as_it_is(statement, texts(found))
+        except Cannot:
+            return statement
 
     def by_hand_complete(self, marker: Applied) -> Sequence[str]:
         words = self._settings.words

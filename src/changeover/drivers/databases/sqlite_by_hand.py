@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from shlex import quote
 
-from changeover.core.model import RANGE, Applied, BackfillStatement, Check, Statement
+from changeover.core.model import RANGE, Applied, BackfillStatement, Check, Rewrite, Statement
 from changeover.drivers.by_hand import comment, demand
 from changeover.drivers.databases.backfill_sql import count_of, left_of, where_of
 from changeover.drivers.databases.ledger_sql import (
@@ -34,11 +34,31 @@ def there(words: str) -> str:
 
 
 def apply(words: str, statement: Statement, marker: Applied) -> str:
-    """The statement with its ledger row, in one transaction."""
+    """The statement with its ledger row, in one transaction. A table is written anew only while its text is the expected one."""
     body = CREATE_ALL if marker.index == 0 else ()
-    body = (*body, *(f"SELECT 1 / (1 - min(({g.sql}), 1));" for g in statement.guards))
+    asked = (*((_moved(statement.rewrite),) if statement.rewrite else ()), *statement.guards)
+    body = (*body, *(line for guard in asked for line in _none(guard)))
     done = _unless_marked(words, marker, transaction(words, *body, mark_sql(marker, _NOW), ended(statement)))
     return f"{comment(statement.title)}\n{done}"
+
+
+def _moved(rewrite: Rewrite) -> Check:
+    """Finds the table when it has another text than was expected."""
+    where = f"type = 'table' AND name = {literal(rewrite.table)} COLLATE NOCASE AND sql = {literal(rewrite.before)}"
+    return Check(
+        f"the table {rewrite.table} is not as it was expected: print this again when what precedes it is done",
+        f"SELECT count(*) = 0 FROM sqlite_master WHERE {where}",
+    )
+
+
+def _none(check: Check) -> tuple[str, ...]:
+    """Stops the shell unless the check finds nothing. SQLite divides by 0 without an error, so a constraint has to say it."""
+    title = '"' + check.title.replace('"', "'") + '"'
+    return (
+        f"CREATE TEMP TABLE changeover_asked (found integer CONSTRAINT {title} CHECK (found = 0));",
+        f"INSERT INTO temp.changeover_asked {check.sql};",
+        "DROP TABLE temp.changeover_asked;",
+    )
 
 
 def complete(words: str, marker: Applied) -> str:
@@ -130,7 +150,7 @@ def drop(scratch: str) -> tuple[str, ...]:
 
 def transaction(words: str, *lines: str) -> str:
     """The lines in one transaction, or nothing of them."""
-    body = "\n".join((_WAIT, "BEGIN IMMEDIATE;", *lines, "COMMIT;"))
+    body = "\n".join((_WAIT, "PRAGMA foreign_keys = OFF;", "BEGIN IMMEDIATE;", *lines, "COMMIT;"))
     return f"sqlite3 -bail {words} <<'{_END}'\n{body}\n{_END}"
 
 

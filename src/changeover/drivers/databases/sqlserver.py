@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
@@ -48,6 +48,7 @@ from changeover.drivers.databases.sqlserver_inspect import Doctor
 from changeover.drivers.databases.sqlserver_keys import Keyed
 from changeover.drivers.databases.sqlserver_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.sqlserver_logins import Logins
+from changeover.drivers.databases.sqlserver_pressure import pressure
 from changeover.drivers.databases.sqlserver_scratch import ScratchDatabase
 from changeover.drivers.databases.sqlserver_session import Connection, Sessions
 from changeover.drivers.databases.sqlserver_sqlcmd import Sqlcmd
@@ -124,9 +125,9 @@ class SqlServerDatabase:
             found = in_snapshot(db, lambda: counted(db, check))
             return counted(db, check) if found is None else found
 
-    def algorithm(self, table: str, alter: str) -> str:
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         """Nothing has to be said here."""
-        del table, alter
+        del table, alter, given
         return ""
 
     @contextmanager
@@ -187,6 +188,10 @@ class SqlServerDatabase:
     def gap(self, statement: BackfillStatement) -> Gap:
         with self._reading(_doing(statement)) as db:
             return Keyed(statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._reading(_doing(statement)) as db:
+            return pressure(db, statement.table, self._settings.limits.replica_lag)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._reading(_doing(statement)) as db:

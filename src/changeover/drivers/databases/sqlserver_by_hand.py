@@ -14,10 +14,10 @@ from changeover.drivers.databases.backfill_sql import where_of
 from changeover.drivers.databases.ledger_sql import (
     APPLIED,
     CHANGE,
-    STATE,
     changes_text,
     forget_sql,
     mark_sql,
+    revising,
     unkeep_sql,
 )
 from changeover.drivers.databases.limits import Limits
@@ -83,9 +83,8 @@ def _unless_marked(marker: Applied, *lines: str) -> tuple[str, ...]:
 
 
 def complete(sqlcmd: Sqlcmd, marker: Applied) -> str:
-    """The mark of the phase and the new revision, in one transaction."""
-    raised = f"UPDATE dbo.{STATE} SET revision = revision + 1;"
-    done = _unless_marked(marker, *_together(_mark(marker), raised))
+    """The mark of the phase and, where it changes what there is, the new revision, in one transaction."""
+    done = _unless_marked(marker, *_together(_mark(marker), *map(of_dbo, revising(marker))))
     body = sqlcmd.run(_QUIET.format(lock=milliseconds(_PATIENT)), *CREATE_ALL, *done)
     return f"{comment(f'{marker.version}.{marker.phase} is complete')}\n{body}"
 

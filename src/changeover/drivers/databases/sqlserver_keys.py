@@ -51,6 +51,12 @@ class KeyColumn:
         return f", {self.style}" if self.style else ""
 
 
+def key_column(name: str, type_: str) -> KeyColumn:
+    """`type_` as the catalogue writes it; whole numbers are all of the largest kind."""
+    kind = type_.partition("(")[0]
+    return KeyColumn(name, "bigint" if kind in _NUMBERS else type_, _STYLES.get(kind, 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Keyed:
     """One backfill with `keys`. A checkpoint is the JSON list of the key's columns as text."""
@@ -72,8 +78,7 @@ class Keyed:
             )
         if kind not in _STYLES and kind not in _PLAIN:
             raise self._no_key(name, f"is {kind}, which is no type that rows are counted off by")
-        declared = "bigint" if kind in _NUMBERS else types.of_column(kind, length, precision, scale)
-        return KeyColumn(name, declared, _STYLES.get(kind, 0))
+        return key_column(name, types.of_column(kind, length, precision, scale))
 
     def _no_key(self, name: str, why: str) -> StatementFailed:
         return StatementFailed(

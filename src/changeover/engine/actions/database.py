@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from changeover.core import rules
-from changeover.core.errors import NotRetired, ProofBroken, RowsInTheWay, StillNeeded
-from changeover.core.model import COMPLETE, Applied, Check, Evidence, Phase, Statement, Verdict, Version
+from changeover.core.errors import NotRetired, ProofBroken, ReadEndpointBehind, RowsInTheWay, StillNeeded
+from changeover.core.model import COMPLETE, Applied, Check, Evidence, Phase, Probe, Statement, Verdict, Version
 from changeover.core.ports import CommandResult, Count, Database, Gap
 from changeover.core.steps import (
     Backfill,
@@ -66,7 +66,8 @@ def add(ctx: Context, action: Expand | Sync | Finalize | Drop) -> Outcome:
     """Statement by statement, each with its marker in its own transaction; what was compiled is kept before the first."""
     if isinstance(action, Expand) and action.keeps is not None:
         database(ctx).keep(action.keeps, ctx.hold)
-    return _apply(ctx, action)
+    done = _apply(ctx, action)
+    return _shown(ctx, action, done) if isinstance(action, Expand) else _complete(ctx, action, done)
 
 
 def undo(ctx: Context, action: Undo) -> Outcome:
@@ -90,7 +91,7 @@ def undo(ctx: Context, action: Undo) -> Outcome:
         _fresh_restore_point(ctx, db)
     db.complete(marker(ctx, action.version, Phase.UNDO, COMPLETE, action.digest), ctx.hold)
     db.forget(action.version, ctx.hold)
-    done = _apply(ctx, action)
+    done = _complete(ctx, action, _apply(ctx, action))
     db.unkeep(action.version, ctx.hold)
     return replace(done, data={**done.data, "revision": db.read().revision})
 
@@ -128,12 +129,38 @@ def contract(ctx: Context, action: Contract) -> Outcome:
             now="Nothing of it was contracted.",
             next=("changeover status", "changeover cleanup    (it retires what stands in the way first)"),
         )
-    return _apply(ctx, action)
+    return _complete(ctx, action, _apply(ctx, action))
+
+
+def _shown(ctx: Context, action: Expand, done: Done) -> Outcome:
+    """The expansion is complete when every read endpoint shows it; until then it is looked again, so that a person can interrupt."""
+    probes = [s.probe for s in action.statements if s.probe is not None]
+    lacking = [f"{r.name}: {what(p)}" for r in ctx.ports.readers for p in r.lacks(probes)]
+    if not lacking:
+        return _complete(ctx, action, done)
+    first = next((e for e in ctx.events if e.kind == "lagging"), None)
+    if first is None:
+        ctx.note("lagging", {"endpoints": lacking})
+    elif ctx.ports.clock.now() - first.at > ctx.policy.read_within:
+        raise ReadEndpointBehind(
+            f"after {ctx.policy.read_within:g} s a read endpoint does not show what v{action.version} added: {'; '.join(lacking)}",
+            now="The primary has it. No traffic has moved.",
+            next=(
+                "look at the replication, or correct `database.read` in changeover.yml",
+                f"changeover plan {action.version}",
+            ),
+        )
+    return Again(LOOK_EVERY)
+
+
+def what(probe: Probe) -> str:
+    """`column orders.price_cents`."""
+    return f"{probe.what.replace('_', ' ')} {probe.table}{'.' if probe.table else ''}{probe.name}"
 
 
 def _apply(ctx: Context, action: Schema) -> Done:
     db = database(ctx)
-    version, phase, statements, digest_ = action.version, action.phase, action.statements, action.digest
+    version, phase, statements = action.version, action.phase, action.statements
     _fresh_restore_point(ctx, db)
     longest, attempts = 0.0, 0
     for index, statement in enumerate(statements):
@@ -143,16 +170,20 @@ def _apply(ctx: Context, action: Schema) -> Done:
         if lock.attempts:
             data = {"title": statement.title, "attempts": lock.attempts, "waited": round(lock.waited, 3)}
             ctx.note("applied", {**data, "blocker": lock.blocker, "index": index})
-    revision = db.complete(marker(ctx, version, phase, COMPLETE, digest_), ctx.hold)
     return Done(
         {
             "version": version.text,
             "statements": len(statements),
-            "revision": revision,
             "longest_lock": round(longest, 3),
             "retries": attempts,
         }
     )
+
+
+def _complete(ctx: Context, action: Schema, done: Done) -> Done:
+    """The phase is complete: the ledger says so, and the revision is known."""
+    row = marker(ctx, action.version, action.phase, COMPLETE, action.digest)
+    return replace(done, data={**done.data, "revision": database(ctx).complete(row, ctx.hold)})
 
 
 def _fresh_restore_point(ctx: Context, db: Database) -> None:

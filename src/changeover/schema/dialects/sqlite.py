@@ -1,7 +1,7 @@
 """SQLite: what a statement does.
 
 SQLite has little ALTER TABLE: add, drop and rename a column, rename the table. Everything else is a rebuild of the table,
-which takes several statements in one transaction and is no plain change file (docs/reference/sql.md).
+which takes several statements in one transaction: operations do it, plain change files do not (docs/reference/sql.md).
 """
 
 from __future__ import annotations

@@ -23,6 +23,10 @@ def engine_of(dialect: str, catalogue: Catalogue, *, names_columns: bool = False
             from changeover.schema.engines.sqlserver import SqlServerEngine
 
             return SqlServerEngine(builds_online(catalogue.version))
+        case "sqlite":
+            from changeover.schema.engines.sqlite import SqliteEngine
+
+            return SqliteEngine(catalogue.texts, names_columns)
         case "mysql" if ask is not None:
             from changeover.schema.engines.mysql import MysqlEngine
 

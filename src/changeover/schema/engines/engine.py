@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from changeover.core.catalogue import Column, Constraint, Index, Table
-from changeover.core.model import BackfillStatement, Check
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Table
+from changeover.core.model import BackfillStatement, ChangeSet, Check
 from changeover.schema.ddl import Ddl, Leaving, Pair
 
 Acts = tuple[Ddl, ...]
 Ask = Callable[[str, str, Mapping[str, str]], str]
-"""(table, what ALTER TABLE would do, how a column or an index is added that is not there yet) -> the ALGORITHM and LOCK that the
-server accepts first, as ALTER TABLE wants them. Raises StatementFailed for what it refuses. MariaDB and MySQL only."""
+"""(table, what ALTER TABLE would do, name -> the column or index as it is by then) -> the ALGORITHM and LOCK that the server accepts
+first, as ALTER TABLE wants them. Raises StatementFailed for what it refuses. MariaDB and MySQL only."""
 
 
 class Cannot(Exception):
@@ -68,6 +68,11 @@ class Engine(Protocol):
 
     def recast(self, default: str, old: str, new: str) -> str:
         """A default as a column of another type has it."""
+
+    def foresee(self, changes: ChangeSet, catalogue: Catalogue) -> tuple[ChangeSet, Catalogue]:
+        """A change set whose statements are all there, with what is known only when one follows the other; and the catalogue
+        when everything is added. Raises Cannot for what the engine would refuse.
+        """
 
     def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
         """Raises Cannot when the columns cannot be kept equal here: indexes or constraints that cannot be copied."""

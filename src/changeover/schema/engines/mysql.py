@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from changeover.core.catalogue import Column, Constraint, Index, Rule, Table
-from changeover.core.model import RANGE, BackfillStatement, Check, Lock, Probe, Verdict
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
+from changeover.core.model import RANGE, BackfillStatement, ChangeSet, Check, Lock, Probe, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines import mysql_checks as checks
 from changeover.schema.engines import mysql_sync as syncs
@@ -92,6 +92,9 @@ class MysqlEngine:
         return default
 
     # what stands in the way ------------------------------------------------------------------------------------
+
+    def foresee(self, changes: ChangeSet, catalogue: Catalogue) -> tuple[ChangeSet, Catalogue]:
+        return changes, catalogue
 
     def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
         del news
@@ -196,8 +199,13 @@ class MysqlEngine:
         verdict = Verdict.OK if self.names_columns else Verdict.WARN
         return (self._ddl(f"+ column {table.name}.{column.name} {column.type}", change, there, verdict, UNNAMED),)
 
+    def adds_filled(self, column: Column) -> bool:
+        """A default is kept in the table's definition; `add_column` refuses what would write rows after all."""
+        del column
+        return True
+
     def drop_column(self, table: Table, column: str) -> Acts:
-        change = self.online(table, f"DROP COLUMN {quote(column)}", {column: f"ADD COLUMN {quote(column)} int NULL"})
+        change = self.online(table, f"DROP COLUMN {quote(column)}", {column: f"COLUMN {quote(column)} int NULL"})
         return (self._ddl(f"- column {table.name}.{column}", change, self._column(table, column, present=False)),)
 
     def make_optional(self, table: Table, column: Column, default: str | None) -> Acts:
@@ -227,9 +235,11 @@ class MysqlEngine:
         return (self._ddl(f"- default {table.name}.{column.name}", change, absent),)
 
     def set_not_null(self, table: Table, column: Column) -> Acts:
-        known = replace(table.column(column.name) or column, nullable=False)
+        known = replace(table.column(column.name) or column, nullable=True)
         there = Probe("not_null", column.name, self.named(table))
-        return (self._modify(table, known, f"+ not null {table.name}.{column.name}", there),)
+        return (
+            self._modify(table, known, replace(known, nullable=False), f"+ not null {table.name}.{column.name}", there),
+        )
 
     def drop_not_null(self, table: Table, column: Column) -> Acts:
         return tuple(
@@ -242,17 +252,14 @@ class MysqlEngine:
 
     def _modified(self, table: Table, optional: Column) -> Acts:
         absent = Probe("not_null", optional.name, self.named(table), present=False)
-        return (self._modify(table, optional, f"- not null {table.name}.{optional.name}", absent),)
+        required = replace(optional, nullable=False)
+        return (self._modify(table, required, optional, f"- not null {table.name}.{optional.name}", absent),)
 
     def change_type(self, table: Table, column: Column, type_: str) -> Acts:
         there = Probe("column", column.name, self.named(table), definition=type_)
         named = f"change_type: {{ table: {table.name}, column: {column.name}, type: {type_}, to: NEW_NAME }}"
-        changed = replace(column, type=type_)
-        return (
-            self._modify(
-                table, changed, f"~ type {table.name}.{column.name} {type_}", there, f"give it a new name: {named}"
-            ),
-        )
+        changed, shown = replace(column, type=type_), f"~ type {table.name}.{column.name} {type_}"
+        return (self._modify(table, column, changed, shown, there, f"give it a new name: {named}"),)
 
     def add_enum_value(self, table: Table | None, name: str, value: str) -> Acts:
         column = None if table is None else table.column(name)
@@ -260,13 +267,12 @@ class MysqlEngine:
         assert column is not None, "labels() has refused it"
         there = Probe("enum_value", name, self.named(table), definition=value)
         longer = replace(column, type=types.with_label(column.type, value))
-        return (self._modify(table, longer, f"+ value {value} of {table.name}.{name}", there),)
+        return (self._modify(table, column, longer, f"+ value {value} of {table.name}.{name}", there),)
 
-    def _modify(self, table: Table, column: Column, shown: str, probe: Probe, *rewrite: str) -> Ddl:
+    def _modify(self, table: Table, was: Column, column: Column, shown: str, probe: Probe, *rewrite: str) -> Ddl:
         """The whole definition again: what MODIFY leaves out is lost. Strict, or the server would turn NULL into ''."""
-        change = self.online(
-            table, f"MODIFY COLUMN {definition(column)}", {column.name: f"ADD COLUMN {definition(column)}"}, rewrite
-        )
+        given = {column.name: f"COLUMN {definition(was)}"}
+        change = self.online(table, f"MODIFY COLUMN {definition(column)}", given, rewrite)
         return Ddl(shown, probe=probe, lock=change.lock, block=(STRICT, change.sql), probes=(None, probe))
 
     # indexes and constraints -----------------------------------------------------------------------------------
@@ -280,7 +286,7 @@ class MysqlEngine:
 
     def drop_index(self, table: Table, index: Index) -> Acts:
         self._nobody_needs(table, index)
-        given = {index.name: f"ADD {'UNIQUE ' if index.unique else ''}INDEX {quote(index.name)} ({parts(index)})"}
+        given = {index.name: f"{'UNIQUE ' if index.unique else ''}INDEX {quote(index.name)} ({parts(index)})"}
         change = self.online(table, f"DROP INDEX {quote(index.name)}", given)
         return (
             self._ddl(f"- index {index.name} on {table.name}", change, self._index(table, index.name, present=False)),
@@ -308,7 +314,7 @@ class MysqlEngine:
     def rename_index(self, table: Table, old: str, new: str) -> Acts:
         """The empty copy has neither name free, so it is asked with others."""
         key = names(table.primary_key[:1])
-        asked = self.online(table, f"RENAME INDEX {quote(old)} TO zz_renamed", {old: f"ADD INDEX {quote(old)} ({key})"})
+        asked = self.online(table, f"RENAME INDEX {quote(old)} TO zz_renamed", {old: f"INDEX {quote(old)} ({key})"})
         change = replace(asked, what=f"RENAME INDEX {quote(old)} TO {quote(new)}")
         return (self._ddl(f"~ index {old} becomes {new}", change, self._index(table, old, present=False)),)
 
@@ -337,8 +343,9 @@ class MysqlEngine:
             self._unchecked(f"+ {shown} (its rows are looked at next)", change, there),
             Ddl(
                 f"~ look for rows that the {shown} forbids",
-                NOTHING,
                 lock=Lock.NONE,
+                block=(NOTHING,),
+                probes=(None,),
                 guards=(self.orphans(table, constraint),),
             ),
         )
@@ -388,8 +395,8 @@ class MysqlEngine:
         required = [
             c for c in (table.column(new) for pair in pairs for new in pair.news) if c is not None and not c.nullable
         ]
-        first = tuple(act for column in required for act in self.undo_not_null(table, column))
-        return (*first, *syncs.drops(self, table, name))
+        first = [act for column in required for act in self.undo_not_null(table, column)]
+        return (syncs.dropped(self, table, name, first),)
 
     def backfill(self, table: Table, pair: Pair) -> BackfillStatement:
         """A time of the last UPDATE stays what it is: nobody has changed the row."""

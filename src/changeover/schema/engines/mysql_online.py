@@ -50,5 +50,5 @@ def online(ask: Ask, table: Table, what: str, given: Mapping[str, str], rewrite:
 
 
 def _columns(table: Table) -> dict[str, str]:
-    """How each column is added that is not there yet."""
-    return {c.name: f"ADD COLUMN {definition(c)}" for c in table.columns if not (c.generated or c.identity)}
+    """What each column is by then, whatever it is now."""
+    return {c.name: f"COLUMN {definition(c)}" for c in table.columns if not (c.generated or c.identity)}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from changeover.core.catalogue import Column, Table
-from changeover.core.model import Probe
+from changeover.core.model import Lock, Probe
 from changeover.schema.ddl import Ddl, Pair
 from changeover.schema.engines.engine import Acts, Engine
 from changeover.schema.engines.mysql_types import Type
@@ -60,18 +60,17 @@ def create(engine: Engine, table: Table, name: str, pairs: Sequence[Pair]) -> Ac
     """The one on UPDATE first: a row that is inserted in between would otherwise be filled and then never be looked at again."""
     on_update, on_insert = trigger_names(name, engine.longest)
     words = f"on {table.name}: {'; '.join(pair_words(p) for p in pairs)}"
+    on = engine.named(table)
     bodies = (
         (on_update, "UPDATE", [_on_update(marks(engine, table, p)) for p in pairs]),
         (on_insert, "INSERT", [_on_insert(marks(engine, table, p)) for p in pairs]),
     )
-    return tuple(_created(engine, table, *body, words) for body in bodies)
-
-
-def _created(engine: Engine, table: Table, name: str, event: str, body: Sequence[str], words: str) -> Ddl:
-    on, lines = engine.named(table), "\n".join(body)
-    sql = f"CREATE TRIGGER {quote(name)} BEFORE {event} ON {on} FOR EACH ROW BEGIN\n{lines}\nEND"
-    there = Probe("trigger", name, on)
-    return Ddl(f"+ trigger {name} {words}", probe=there, block=(STRICT, sql), probes=(None, there))
+    acts = []
+    for trigger, event, body in bodies:
+        lines, there = "\n".join(body), Probe("trigger", trigger, on)
+        sql = f"CREATE TRIGGER {quote(trigger)} BEFORE {event} ON {on} FOR EACH ROW BEGIN\n{lines}\nEND"
+        acts.append(Ddl(f"+ trigger {trigger} {words}", probe=there, block=(STRICT, sql), probes=(None, there)))
+    return tuple(acts)
 
 
 def _on_update(m: Marks) -> str:
@@ -94,11 +93,19 @@ def _on_insert(m: Marks) -> str:
     return f"  IF NOT {m.unfilled('NEW')} THEN {m.down(_ASSIGN)} ELSE {m.up(_ASSIGN)} END IF;"
 
 
-def drops(engine: Engine, table: Table, name: str) -> Acts:
-    """In the reverse order."""
-    return tuple(
-        Ddl(f"- trigger {one} on {table.name}", f"DROP TRIGGER {quote(one)}", gone(engine, table, one))
+def dropped(engine: Engine, table: Table, name: str, first: Sequence[Ddl]) -> Ddl:
+    """The triggers go in the reverse order, after what must go `first`; without the last of them nothing of it is left."""
+    parts = [pair for act in first for pair in zip(act.block, act.probes, strict=True)]
+    parts += [
+        (f"DROP TRIGGER {quote(one)}", gone(engine, table, one))
         for one in reversed(trigger_names(name, engine.longest))
+    ]
+    return Ddl(
+        f"- trigger {name} on {table.name}",
+        probe=parts[-1][1],
+        lock=Lock.NONE if first else Lock.BRIEF,
+        block=tuple(sql for sql, _ in parts),
+        probes=tuple(probe for _, probe in parts),
     )
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from changeover.core.catalogue import Column, Constraint, Index, Rule, Table
-from changeover.core.model import RANGE, BackfillStatement, Check, Lock, Probe, Verdict
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
+from changeover.core.model import RANGE, BackfillStatement, ChangeSet, Check, Lock, Probe, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines.engine import Acts, Cannot
 from changeover.schema.engines.words import Marks, columns_of, listed, pair_words, table_words
@@ -191,6 +191,9 @@ class PostgresqlEngine:
         """The catalogue writes `'x'::text`; the new column's own type takes its place."""
         bare = default.removesuffix(f"::{old.partition('(')[0]}")
         return bare if re.fullmatch(r"-?[\d.]+|'[^']*'|true|false|NULL|now\(\)", bare) else f"CAST({default} AS {new})"
+
+    def foresee(self, changes: ChangeSet, catalogue: Catalogue) -> tuple[ChangeSet, Catalogue]:
+        return changes, catalogue
 
     def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
         del news

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from changeover.core.model import Edit, Rewrite
 from changeover.schema.ddl import made
 from changeover.schema.dialects.sqlite import LEXICON
-from changeover.schema.engines.sqlite_text import Made, Unreadable, edited, mentions, parsed, same
+from changeover.schema.engines.sqlite_text import Made, Unreadable, alike, columns_at, edited, indexed, parsed, same
 from changeover.schema.tokens import Kind, tokenize
 
 if TYPE_CHECKING:
@@ -48,12 +48,15 @@ class _Rebuild:
     def statements(self) -> Iterator[str]:
         edits = [e for e in self.rewrite.edits if e.what not in _ON_INDEXES]
         indexes = {e.name: e for e in self.rewrite.edits if e.what in _ON_INDEXES}
+        edits = [self._named(e) for e in edits]
         edits += [self._constraint_of(e) for e in indexes.values() if e.what == "index_to_constraint"]
         if not edits:
             yield from self._indexes_only(indexes.values())
             return
         table, before = self._table()
         sql = edited(before.sql, table.name, edits)
+        if self.rewrite.like and alike(sql, self.rewrite.like):
+            sql = self.rewrite.like
         after = parsed(sql)
         gone = [c.name for c in before.columns if after.column(c.name) is None]
         yield from self._copied(table.name, sql, before, after)
@@ -61,7 +64,7 @@ class _Rebuild:
             if thing.type not in ("index", "trigger") or not same(thing.table, table.name) or not thing.sql:
                 continue
             edit = indexes.get(thing.name)
-            if thing.type == "index" and any(mentions(thing.sql, c) for c in gone):
+            if thing.type == "index" and any(indexed(thing.sql, c) for c in gone):
                 continue
             if edit is None:
                 yield thing.sql
@@ -90,6 +93,7 @@ class _Rebuild:
                 f"WHERE name = {text(made('zz_was', LONGEST, name))}"
             )
         yield f"DROP TABLE {aside}"
+        yield "PRAGMA legacy_alter_table = OFF"
 
     def _index(self, name: str) -> Object:
         found = next((o for o in self.objects if o.type == "index" and same(o.name, name)), None)
@@ -97,16 +101,20 @@ class _Rebuild:
             raise Unreadable(f"there is no index {name}")
         return found
 
-    def _indexes_only(self, edits: Iterator[Edit] | Sequence[Edit] | object) -> Iterator[str]:
-        for edit in edits:  # type: ignore[attr-defined]
+    def _indexes_only(self, edits: Iterable[Edit]) -> Iterator[str]:
+        for edit in edits:
             yield f"DROP INDEX {quoted(edit.name)}"
             yield _index_named(self._index(edit.name).sql, edit.text)
+
+    def _named(self, edit: Edit) -> Edit:
+        """A name becomes SQL."""
+        return replace(edit, text=quoted(edit.text)) if edit.what == "constraint_name" and edit.text else edit
 
     def _constraint_of(self, edit: Edit) -> Edit:
         """The unique index as a constraint of the table's text; `text` is the constraint's name, "": it has none."""
         sql = self._index(edit.name).sql
-        columns = sql[sql.index("(", _name_in(sql)[1]) :]
-        return Edit("constraint", "", f"{f'CONSTRAINT {quoted(edit.text)} ' if edit.text else ''}UNIQUE {columns}")
+        head = f"CONSTRAINT {quoted(edit.text)} " if edit.text else ""
+        return Edit("constraint", "", f"{head}UNIQUE {sql[columns_at(sql) :]}")
 
 
 def _name_in(sql: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ Only what is changed is touched: collations, STRICT, WITHOUT ROWID, AUTOINCREMEN
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from changeover.core.model import Edit
 from changeover.schema.dialects.sqlite import LEXICON
@@ -250,10 +250,10 @@ class _Reader:
             token = self.take()
             name, named = token.value, (start, token.end)
         found = self._body(self.take(), (column,) if column else ())
-        end = self.tokens[self.at - 1].end
-        return Rule(start=start, end=end, name=name, named=named, **found)
+        return replace(found, start=start, end=self.tokens[self.at - 1].end, name=name, named=named)
 
-    def _body(self, first: Token, columns: tuple[str, ...]) -> dict[str, object]:  # noqa: C901
+    def _body(self, first: Token, columns: tuple[str, ...]) -> Rule:
+        """The constraint without its place and name."""
         match first.word:
             case "PRIMARY":
                 self.need("KEY")
@@ -264,40 +264,40 @@ class _Reader:
                 auto = self.word() == "AUTOINCREMENT"
                 if auto:
                     self.take()
-                return {"what": "primary key", "columns": columns, "autoincrement": auto}
+                return Rule("primary key", 0, 0, columns=columns, autoincrement=auto)
             case "NOT":
                 self.need("NULL")
                 self._conflict()
-                return {"what": "not null", "columns": columns}
+                return Rule("not null", 0, 0, columns=columns)
             case "NULL":
                 self._conflict()
-                return {"what": "null", "columns": columns}
+                return Rule("null", 0, 0, columns=columns)
             case "UNIQUE":
                 columns = self.names() if self.mark() == "(" else columns
                 self._conflict()
-                return {"what": "unique", "columns": columns}
+                return Rule("unique", 0, 0, columns=columns)
             case "CHECK":
                 body = self.group()
                 self._conflict()
-                return {"what": "check", "columns": columns, "body": body}
+                return Rule("check", 0, 0, columns=columns, body=body)
             case "DEFAULT":
-                return {"what": "default", "columns": columns, "body": self._value()}
+                return Rule("default", 0, 0, columns=columns, body=self._value())
             case "COLLATE":
-                return {"what": "collate", "columns": columns, "body": self.take().value}
+                return Rule("collate", 0, 0, columns=columns, body=self.take().value)
             case "REFERENCES":
-                return {"what": "foreign key", "columns": columns, **self._target()}
+                return self._target(columns)
             case "FOREIGN":
                 self.need("KEY")
                 columns = self.names()
                 self.need("REFERENCES")
-                return {"what": "foreign key", "columns": columns, **self._target()}
+                return self._target(columns)
             case "GENERATED" | "AS":
                 if first.word == "GENERATED":
                     self.need("ALWAYS", "AS")
                 body = self.group()
                 if self.word() in ("STORED", "VIRTUAL"):
                     self.take()
-                return {"what": "generated", "columns": columns, "body": body}
+                return Rule("generated", 0, 0, columns=columns, body=body)
             case _:
                 raise Unreadable(f"{first.text} is not known here")
 
@@ -312,16 +312,18 @@ class _Reader:
         last = self.take() if first.text in ("+", "-") else first
         return self.sql[first.start : last.end]
 
-    def _target(self) -> dict[str, object]:
-        found: dict[str, object] = {"references": self.take().value}
-        found["referred"] = self.names() if self.mark() == "(" else ()
+    def _target(self, columns: tuple[str, ...]) -> Rule:
+        table = self.take().value
+        referred = self.names() if self.mark() == "(" else ()
+        found = Rule("foreign key", 0, 0, columns=columns, references=table, referred=referred)
         while True:
             if self.word() == "ON" and self.word(1) in ("UPDATE", "DELETE"):
                 self.take()
-                verb = self.take().word.lower()
+                verb = self.take().word
                 act = self.take().word
                 act += f" {self.take().word}" if act in ("SET", "NO") else ""
-                found[f"on_{verb}"] = "" if act == "NO ACTION" else act
+                act = "" if act == "NO ACTION" else act
+                found = replace(found, on_update=act) if verb == "UPDATE" else replace(found, on_delete=act)
             elif self.word() == "MATCH":
                 self.at += 2
             elif self.word() == "DEFERRABLE" or (self.word() == "NOT" and self.word(1) == "DEFERRABLE"):
@@ -346,10 +348,12 @@ def _edited(made: Made, table: str, edit: Edit) -> str:
     match edit.what:
         case "constraint":
             return _put(made.sql, made.items[-1].end, f", {edit.text}")
-        case "no_constraint" | "constraint_name":
+        case "no_constraint" | "constraint_name" | "check":
             rule = next((r for name, r in made.named(table) if same(name, edit.name)), None)
             if rule is None:
                 return made.sql
+            if edit.what == "check":
+                return _checking(made, rule, edit.text)
             return _without_rule(made, rule) if edit.what == "no_constraint" else _renamed(made, rule, edit.text)
         case "no_column":
             return _without_column(made, edit.name)
@@ -406,8 +410,15 @@ def _without_rule(made: Made, rule: Rule) -> str:
     return _cut(made.sql, rule)
 
 
+def _checking(made: Made, rule: Rule, condition: str) -> str:
+    """The check with another condition."""
+    begin = made.sql.index("(", rule.named[1] if rule.named else rule.start) + 1
+    end = made.sql.index(rule.body, begin)
+    return made.sql[:end] + condition + made.sql[end + len(rule.body) :]
+
+
 def _renamed(made: Made, rule: Rule, name: str) -> str:
-    """The constraint under another name; "": under none."""
+    """The constraint under another name, as SQL; "": under none."""
     sql = made.sql
     if rule.named is None:
         return _put(sql, rule.start, f"CONSTRAINT {name} ") if name else sql
@@ -446,3 +457,46 @@ def mentions(sql: str, name: str) -> bool:
     except ProblemError as error:
         raise Unreadable(error.problem.reason) from None
     return any(t.kind in (Kind.WORD, Kind.QUOTED) and same(t.value, name) for t in tokens)
+
+
+def labels_of(rule: Rule, column: str) -> tuple[str, ...]:
+    """The texts that a check lets the column have, when it says nothing else: `mood IN ('sad', 'ok')`."""
+    if rule.what != "check":
+        return ()
+    tokens, _ = tokenize(rule.body, LEXICON)
+    head, listing = tokens[:3], tokens[3:]
+    if len(head) < 3 or not same(head[0].value, column) or head[1].word != "IN" or head[2].text != "(":
+        return ()
+    if len(listing) % 2 or any(
+        t.text != ("," if n + 1 < len(listing) else ")") for n, t in enumerate(listing) if n % 2
+    ):
+        return ()
+    texts = listing[::2]
+    return tuple(t.value for t in texts) if all(t.kind is Kind.STRING for t in texts) else ()
+
+
+def indexed(sql: str, column: str) -> bool:
+    """Whether the text of an index has the column among its columns, expressions or conditions."""
+    return mentions(sql[columns_at(sql) :], column)
+
+
+def columns_at(sql: str) -> int:
+    """Where the columns of an index begin: at the first parenthesis behind ON and its table. Raises Unreadable."""
+    tokens, _ = tokenize(sql, LEXICON)
+    at = next((n for n, t in enumerate(tokens) if t.word == "ON"), len(tokens))
+    opening = next((t for t in tokens[at:] if t.text == "(" and t.kind is Kind.MARK), None)
+    if opening is None:
+        raise Unreadable("this is no index")
+    return opening.start
+
+
+def alike(one: str, two: str) -> bool:
+    """Whether two texts differ by spaces and comments only. Raises Unreadable."""
+    return _words(one) == _words(two)
+
+
+def _words(sql: str) -> list[str]:
+    try:
+        return [t.text for t in tokenize(sql, LEXICON)[0]]
+    except ProblemError as error:
+        raise Unreadable(error.problem.reason) from None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from changeover.core.catalogue import Column, Constraint, Index, Rule, Table
-from changeover.core.model import RANGE, BackfillStatement, Check, Lock, Probe, Verdict
+from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
+from changeover.core.model import RANGE, BackfillStatement, ChangeSet, Check, Lock, Probe, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines import sqlserver_objects as objects
 from changeover.schema.engines import sqlserver_questions as questions
@@ -18,7 +18,7 @@ from changeover.schema.engines import sqlserver_types as types
 from changeover.schema.engines.engine import Acts, Cannot
 from changeover.schema.engines.sqlserver_leaving import contracted, must_move, must_not_be_replicated, parked_as
 from changeover.schema.engines.sqlserver_objects import Standing, columns, locked, named, renamed
-from changeover.schema.engines.sqlserver_text import base, constant, differs, literal, quote, typed
+from changeover.schema.engines.sqlserver_text import base, constant, differs, literal, quote, recoded, typed
 from changeover.schema.engines.sqlserver_trigger import Step, trigger
 from changeover.schema.engines.words import Marks, listed, pair_words
 
@@ -26,8 +26,8 @@ READS = "every row is read while nobody can use the table"
 WAITS = "this edition builds indexes while writers wait until it is done"
 FILTERED = "sessions with QUOTED_IDENTIFIER or ANSI_NULLS off cannot write to the table any more (error 1934)"
 OUTPUT = (
-    "an application that writes to it with OUTPUT and without INTO fails with error 334 as soon as the table has a trigger (Entity "
-    "Framework Core 7 and later writes so); bulk loads must FIRE_TRIGGERS"
+    "what writes to it with OUTPUT and without INTO fails with error 334 once it has a trigger (Entity Framework Core 7 and later "
+    "writes so): plan cache and query store are searched for that, and they forget; bulk loads must FIRE_TRIGGERS"
 )
 _NO_ONLINE = ("change tracking", "merge replication")  # ALTER COLUMN … WITH (ONLINE = ON) is refused there
 _LOBS = (
@@ -82,6 +82,9 @@ class SqlServerEngine:
         del old
         return types.recast(default, new)
 
+    def foresee(self, changes: ChangeSet, catalogue: Catalogue) -> tuple[ChangeSet, Catalogue]:
+        return changes, catalogue
+
     def moves(self, table: Table, olds: Sequence[str], news: Mapping[str, Column]) -> None:
         del news
         must_move(table, olds)
@@ -120,7 +123,15 @@ class SqlServerEngine:
         return (Ddl(f"+ column {table.name}.{column.name} {column.type}", sql, probe),)
 
     def adds_filled(self, column: Column) -> bool:
-        """A required column in editions that only note its default; one that may be NULL is left NULL in the rows that are there."""
+        """A required column in editions that only note its default. Raises Cannot for one that may be NULL: it is left NULL in
+        the rows that are there, and a backfill could not tell them from those in which the new version has written NULL.
+        """
+        if column.nullable and column.default is not None:
+            raise Cannot(
+                f"SQL Server leaves {column.name} NULL in the rows that are there, although it has a default",
+                "make it not_null: true, and they get the default",
+                f"or leave the default out here, and add it for new rows: set_default: {{ column: {column.name}, … }}",
+            )
         return self.online and not column.nullable and column.type not in _LOBS
 
     def make_optional(self, table: Table, column: Column, default: str | None) -> Acts:
@@ -187,8 +198,8 @@ class SqlServerEngine:
 
     def add_unique(self, table: Table, constraint: Constraint) -> Acts:
         shown = f"+ unique {table.name} ({listed(constraint.columns)})"
-        sql = objects.add_constraint(table, constraint, online=self.online)
-        if objects.is_filtered(table, constraint):
+        sql = objects.add_constraint(table, constraint, online=self.online, filling=True)
+        if objects.is_filtered(table, constraint, filling=True):
             probe = Probe("index", constraint.name, named(table))
             return (self._built(f"{shown}, rows with NULL left out", sql, probe, filtered=True),)
         return (self._built(shown, sql, Probe("constraint", constraint.name, named(table)), filtered=False),)
@@ -219,12 +230,12 @@ class SqlServerEngine:
         A validated check would stand in its way, and to drop that in the same transaction keeps everybody out until the end.
         """
         required = replace(column, nullable=False)
-        table = table.with_column(required)
         way = objects.in_the_way_of_not_null(table, column)
+        table = table.with_column(required)
         shown, probe = f"+ not null {table.name}.{column.name}", Probe("not_null", column.name, named(table))
         if way.names:
-            block = (*way.dropped(), objects.altered(table, required), *way.made_again())
-            reason = f"{READS}, and {listed(way.names)} is made anew"
+            block = (*way.dropped(), objects.altered(table, required), *way.made_again(table))
+            reason = f"{READS}; made anew meanwhile: {listed(way.names)}"
             return (Ddl(shown, probe=probe, lock=Lock.REWRITE, block=block, verdict=Verdict.WARN, reason=reason),)
         online = self._alters_online(table)
         sql = objects.altered(table, required, online=online)
@@ -298,17 +309,20 @@ class SqlServerEngine:
         shown = f"+ trigger {name} on {table.name}: {'; '.join(pair_words(p) for p in pairs)}"
         versioned = any(c.generated == "rowversion" for c in table.columns)
         reason = f"{OUTPUT}; its rowversion changes twice for each write" if versioned else OUTPUT
-        return (Ddl(shown, sql, Probe("trigger", name, named(table)), verdict=Verdict.WARN, reason=reason),)
+        replaced = tuple(dict.fromkeys(old for p in pairs for old in p.down))
+        guards = (questions.outputs(table), *([questions.grants_on_columns(table, replaced)] if replaced else []))
+        probe = Probe("trigger", name, named(table))
+        return (Ddl(shown, sql, probe, guards=guards, verdict=Verdict.WARN, reason=reason),)
 
     def _marks(self, table: Table, pair: Pair) -> Marks:
-        pair = replace(pair, up={c: constant(e) for c, e in pair.up.items()})
+        pair = recoded(table, replace(pair, up={c: constant(e) for c, e in pair.up.items()}))
 
         def differ(one: str, two: str, column: str) -> str:
             known = table.column(column)
             assert known is not None, "a pair is made of columns of the table"
             alike = {quote(c.name) for c in table.columns if c.type == known.type}
             copied = two.strip("()").removeprefix("NEW.") in alike
-            return differs(one, two.strip("()") if copied else two, known.type)
+            return differs(one, two.strip("()") if copied else two, known)
 
         return Marks(self, table, pair, differ)
 
@@ -345,7 +359,7 @@ class SqlServerEngine:
         return questions.rows(table, f"rows of {table.name} for which {expression} is false", f"NOT ({expression})")
 
     def misfits(self, table: Table, pair: Pair) -> Check | None:
-        return questions.misfits(table, pair) if pair.exact else None
+        return questions.misfits(table, recoded(table, pair)) if pair.exact else None
 
     # what cleanup takes away -----------------------------------------------------------------------------------
 
@@ -411,6 +425,16 @@ class SqlServerEngine:
         del pairs
         probe = Probe("trigger", name, named(table), present=False)
         return (Ddl(f"- trigger {name} on {table.name}", f"DROP TRIGGER {objects.beside(table, name)}", probe),)
+
+    def undo_not_null(self, table: Table, column: Column) -> Acts:
+        return self.drop_not_null(table, column)
+
+    def undo_unique(self, table: Table, constraint: Constraint) -> Acts:
+        """An index became a constraint if its columns became required; the probe sees either."""
+        on, name = named(table), constraint.name
+        block = (objects.drop_rule(table, name, perhaps=True), objects.drop_index(table, name, perhaps=True))
+        probe = Probe("index", name, on, present=False)
+        return (Ddl(f"- unique {name} on {table.name}", probe=probe, block=block),)
 
     def rename_index(self, table: Table, old: str, new: str) -> Acts:
         sql = renamed(f"{named(table)}.{quote(old)}", new, "INDEX")

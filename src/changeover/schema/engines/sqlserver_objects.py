@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -100,15 +100,23 @@ class Standing:
 
     def dropped(self, *, perhaps: bool = False) -> tuple[str, ...]:
         """Constraints first: a foreign key may rely on an index. `perhaps`: what is not there any more is no error."""
-        found = [drop_constraint(self.table, c, perhaps=perhaps) for c in self.constraints]
+        found = chain.from_iterable(self._gone(c, perhaps=perhaps) for c in self.constraints)
         return (*found, *(drop_index(self.table, i.name, perhaps=perhaps) for i in self.indexes))
 
-    def made_again(self) -> tuple[str, ...]:
-        """As they are wanted in the end: with the columns as the table of this value has them."""
-        found = [create_index(self.table, i) for i in self.indexes]
+    def _gone(self, constraint: Constraint, *, perhaps: bool) -> Iterator[str]:
+        """A copy of a unique rule is an index until its column is required: whichever it is."""
+        if constraint.definition and is_filtered(self.table, constraint, filling=True):
+            yield drop_rule(self.table, constraint.name, perhaps=True)
+            yield drop_index(self.table, constraint.name, perhaps=True)
+        else:
+            yield drop_constraint(self.table, constraint, perhaps=perhaps)
+
+    def made_again(self, table: Table) -> tuple[str, ...]:
+        """As they were, with the columns as `table` has them: no row waits to be filled any more."""
+        found = [create_index(table, i, filling=False) for i in self.indexes]
         rules = (c for c in self.constraints if c.rule is not Rule.FOREIGN_KEY)
         keys = (c for c in self.constraints if c.rule is Rule.FOREIGN_KEY)
-        return (*found, *(add_constraint(self.table, c) for c in (*rules, *keys)))
+        return (*found, *(add_constraint(table, c) for c in (*rules, *keys)))
 
 
 def in_the_way_of_not_null(table: Table, column: Column) -> Standing:
@@ -133,12 +141,14 @@ def one_by_one(table: Table, column: Column) -> str:
 # making and dropping -------------------------------------------------------------------------------------------
 
 
-def is_filtered(table: Table, constraint: Constraint) -> bool:
+def is_filtered(table: Table, constraint: Constraint, *, filling: bool = False) -> bool:
     """A unique rule of a change file over columns that may be NULL is an index that leaves the NULLs out.
 
-    SQL Server takes NULLs for equal, and a row has NULL in a new column until the trigger has filled it.
+    SQL Server takes NULLs for equal, and a row has NULL in a new column until the trigger has filled it. `filling`: so is the
+    copy, for a new column, of a constraint that the database has.
     """
-    return constraint.rule is Rule.UNIQUE and not constraint.definition and bool(_nullable(table, constraint.columns))
+    ours = filling or not constraint.definition
+    return constraint.rule is Rule.UNIQUE and ours and bool(_nullable(table, constraint.columns))
 
 
 def _nullable(table: Table, names: Iterable[str]) -> tuple[str, ...]:
@@ -146,14 +156,17 @@ def _nullable(table: Table, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(n for n, column in known if column is None or column.nullable)
 
 
-def create_index(table: Table, index: Index, *, online: bool = False) -> str:
-    """Raises Cannot for one that is more than an ordinary index."""
+def create_index(table: Table, index: Index, *, online: bool = False, filling: bool = True) -> str:
+    """`filling`: rows may have NULL until they are filled, and a unique index leaves them out.
+
+    Raises Cannot for one that is more than an ordinary index.
+    """
     if not index.columns or not is_plain(index):
         raise Cannot(f"the index {index.name} on {table.name} is {index.definition or 'not one of columns'}")
     keys = ", ".join(f"{quote(c)}{' DESC' if n in index.descending else ''}" for n, c in enumerate(index.columns))
     included = f" INCLUDE ({columns(index.included)})" if index.included else ""
     filters = [index.where] if index.where else []
-    filters += [f"{quote(c)} IS NOT NULL" for c in _nullable(table, index.columns)] if index.unique else []
+    filters += [f"{quote(c)} IS NOT NULL" for c in _nullable(table, index.columns)] if index.unique and filling else []
     where = f" WHERE {' AND '.join(filters)}" if filters else ""
     unique = "UNIQUE " if index.unique else ""
     how = " WITH (ONLINE = ON)" if online else ""
@@ -164,9 +177,11 @@ def drop_index(table: Table, name: str, *, perhaps: bool = False) -> str:
     return f"DROP INDEX {'IF EXISTS ' if perhaps else ''}{quote(name)} ON {named(table)}"
 
 
-def add_constraint(table: Table, constraint: Constraint, *, online: bool = False, checked: bool = True) -> str:
+def add_constraint(
+    table: Table, constraint: Constraint, *, online: bool = False, checked: bool = True, filling: bool = False
+) -> str:
     """`checked` False: rows that are there already are not looked at."""
-    if is_filtered(table, constraint):
+    if is_filtered(table, constraint, filling=filling):
         return create_index(table, Index(constraint.name, constraint.columns, unique=True), online=online)
     how = "" if checked or constraint.rule is Rule.UNIQUE else "WITH NOCHECK "
     online_ = " WITH (ONLINE = ON)" if online and constraint.rule is Rule.UNIQUE else ""

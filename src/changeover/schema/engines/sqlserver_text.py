@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from changeover.core.catalogue import Column
+from changeover.core.catalogue import Column, Table
+from changeover.schema.ddl import Pair
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import IdentifierPreparer
@@ -15,6 +17,7 @@ _ALSO_RESERVED = frozenset(
     ["label", "semantickeyphrasetable", "semanticsimilaritydetailstable", "semanticsimilaritytable", "try_convert", "within"]
 )  # fmt: skip
 _TEXTS = ("char", "varchar", "nchar", "nvarchar")
+_CODED = ("char", "varchar")  # texts in a code page
 _CONSTANTS = {
     "true": "1",
     "false": "0",
@@ -54,20 +57,48 @@ def typed(column: Column) -> str:
 def stored(value: str, column: Column) -> str:
     """An expression with the type and the collation of a column; a text that is too long for it is not cut, but refused later."""
     collation = f" COLLATE {column.collation or 'DATABASE_DEFAULT'}" if base(column.type) in _TEXTS else ""
-    return f"CAST({value} AS {uncut(column.type)}){collation}"
+    return f"CAST({_coded(value, column)} AS {uncut(column.type)}){collation}"
 
 
-def differs(one: str, two: str, type_: str) -> str:
-    """The condition that two values of this type are not the same bytes; NULL is the same as NULL.
+def _coded(value: str, column: Column) -> str:
+    """An expression in the code page of the column, if it has one of its own: a text that is cast first would be in the
+    database's, and what that does not have would be lost.
+    """
+    if not column.collation or base(column.type) not in _CODED or f"COLLATE {column.collation} AS" in value:
+        return value
+    return f"CAST({value} AS nvarchar(max)) COLLATE {column.collation}"
+
+
+def recoded(table: Table, pair: Pair) -> Pair:
+    """The pair whose generated casts go by the code page of the column that they are for."""
+    if not pair.exact:
+        return pair
+
+    def cast(name: str, expression: str) -> str:
+        column = table.column(name)
+        if column is None or not column.collation or base(column.type) not in _CODED:
+            return expression
+        value, _, type_ = expression.rpartition(" AS ")
+        return f"{value} COLLATE {column.collation} AS {type_}"
+
+    texts = {c.name for c in table.columns if base(c.type) in _TEXTS}
+    up = {new: cast(new, e) if set(pair.olds) <= texts else e for new, e in pair.up.items()}
+    down = {old: cast(old, e) if set(pair.news) <= texts else e for old, e in pair.down.items()}
+    return replace(pair, up=up, down=down)
+
+
+def differs(one: str, two: str, column: Column) -> str:
+    """The condition that two values of this column's type are not the same bytes; NULL is the same as NULL.
 
     INTERSECT takes NULLs for equal. A binary collation still takes `x` and `x ` for equal, so lengths are compared as well.
     """
-    return f"NOT EXISTS (SELECT {_bytes(one, type_)} INTERSECT SELECT {_bytes(two, type_)})"
+    return f"NOT EXISTS (SELECT {_bytes(one, column)} INTERSECT SELECT {_bytes(two, column)})"
 
 
-def _bytes(value: str, type_: str) -> str:
+def _bytes(value: str, column: Column) -> str:
     """An expression, in parentheses, is cast first: it is compared as it would be stored."""
-    value = f"CAST({value} AS {uncut(type_)})" if value.startswith("(") else value
+    type_ = column.type
+    value = f"CAST({_coded(value, column)} AS {uncut(type_)})" if value.startswith("(") else value
     match base(type_):
         case "nvarchar":
             return f"{value} COLLATE {BINARY}, DATALENGTH({value})"

@@ -43,9 +43,9 @@ class Marks:
     def unfilled(self, row: str) -> str:
         return f"{self.at(row, self.pair.first)} IS NULL"
 
-    def changed(self, columns: Iterable[str]) -> str:
+    def changed(self, columns: Iterable[str], row: str = "NEW") -> str:
         """Any of the columns has another value than before."""
-        return _any(self.differs(self.at("NEW", c), self.at("OLD", c), c) for c in columns)
+        return _any(self.differs(self.at(row, c), self.at("OLD", c), c) for c in columns)
 
     def not_up(self, row: str = "NEW") -> str:
         """The new columns are not what the old ones make of them."""

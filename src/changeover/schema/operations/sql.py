@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from changeover.core.model import ChangeSet, Check, Phase, Statement
+from changeover.core.model import ChangeSet, Check, Phase, Statement, Version
 from changeover.schema.changes import examine
 from changeover.schema.dialects import dialect_of
 from changeover.schema.engines.engine import Cannot
@@ -29,6 +29,11 @@ class Sql(Operation):
         return f"sql: {first.strip().splitlines()[0] if first.strip() else 'nothing'}"
 
     def check(self, at: At) -> tuple[Check, ...]:
+        self.judged(at.engine.dialect, at.release)
+        return ()
+
+    def judged(self, dialect: str, release: Version) -> None:
+        """Refuse what cannot be done; no catalogue is needed for that."""
         if not (self.expand_ or self.backfill or self.contract_):
             raise Cannot("the operation has no statement", "write expand:, backfill: or contract:")
         if self.expand_ and not self.undo_:
@@ -37,20 +42,27 @@ class Sql(Operation):
             words = query.strip().upper()
             if not words.startswith("SELECT") or ";" in words.rstrip(";"):
                 raise Cannot(f"verify is one SELECT that counts what is wrong, not: {query}")
-        self.written(at)
-        return ()
+        self._written(dialect, release)
+        if self.undo_:
+            self._undone(dialect, release)
 
     def written(self, at: At) -> ChangeSet:
         """The statements, classified. Raises Cannot with the first problem."""
+        return self._written(at.engine.dialect, at.release)
+
+    def undone(self, at: At) -> tuple[Statement, ...]:
+        """The statements of undo: they take away, so they are judged as a contract."""
+        return self._undone(at.engine.dialect, at.release) if self.undo_ else ()
+
+    def _written(self, dialect: str, release: Version) -> ChangeSet:
         texts = {Phase.EXPAND: self.expand_, Phase.BACKFILL: self.backfill, Phase.CONTRACT: self.contract_}
-        found, problems = examine(at.release, self._files(texts), dialect_of(at.engine.dialect))
+        found, problems = examine(release, self._files(texts), dialect_of(dialect))
         if problems:
             raise Cannot(problems[0].reason, *problems[0].rewrite)
         return replace(found, verify=tuple(Check(f"what `{q}` counts", q.rstrip("; \n")) for q in self.verify))
 
-    def undone(self, at: At) -> tuple[Statement, ...]:
-        """The statements of undo: they take away, so they are judged as a contract."""
-        found, problems = examine(at.release, self._files({Phase.CONTRACT: self.undo_}), dialect_of(at.engine.dialect))
+    def _undone(self, dialect: str, release: Version) -> tuple[Statement, ...]:
+        found, problems = examine(release, self._files({Phase.CONTRACT: self.undo_}), dialect_of(dialect))
         if problems:
             raise Cannot(f"undo: {problems[0].reason}", *problems[0].rewrite)
         return found.contract
