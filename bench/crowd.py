@@ -69,7 +69,7 @@ def come(server: Server, rows: int, seconds: float) -> Crowd:
     out = server.folder / f"crowd-{time.monotonic_ns()}.json"
     argv = [
         sys.executable, "-m", "bench.crowd", "--engine", server.engine, "--url", server.url, "--rows", str(rows),
-        "--seconds", str(seconds), "--out", str(out),
+        "--seconds", str(seconds), "--rate", str(RATE), "--out", str(out),
     ]  # fmt: skip
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, PlainValidator, Tag, WithJsonSchema
 
 from changeover.config import placeholders, references
@@ -58,10 +59,8 @@ class Limits(Section):
         default=60.0,
         description="how long an endpoint of `read` may take to show what was added; then the release fails",
     )
-    batch: int | None = Field(
+    batch: Annotated[int, Ge(1), Le(1_000_000)] | None = Field(
         default=None,
-        ge=1,
-        le=1_000_000,
         description="rows of one batch of a backfill, at the most; left out: 5000, at full pace 50000",
     )
 

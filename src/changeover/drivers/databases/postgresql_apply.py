@@ -37,12 +37,16 @@ LOSSES = 3  # a connection lost more often than this within one act is given up:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Acts of one owner: what every transaction compares, and how long it may wait."""
+    """Acts of one owner: what every transaction compares, and how long it may wait.
+
+    `line`: the connection for all of them, which the caller closes; None: each opens its own.
+    """
 
     sessions: Sessions
     limits: Limits
     owner: Owner
     fence: Fence
+    line: Line | None = None
 
     def write(self, wanted: Wanted, act: Act[T], *, timeout: float = CALL) -> tuple[T, Lockwait]:
         """`act` in a transaction of its own, repeated until it has got its locks.
@@ -72,14 +76,18 @@ class Acting:
             return until_locked(attempt, wanted, self.limits, self.fence)
 
     @contextmanager
-    def _line(self, doing: Doing) -> Iterator[_Line]:
-        line = _Line(self.sessions, self.owner.fence, doing)
+    def _line(self, doing: Doing) -> Iterator[Line]:
+        if self.line is not None:
+            self.line.begin(doing)
+            yield self.line
+            return
+        line = Line(self.sessions, self.owner.fence, doing)
         try:
             yield line
         finally:
             line.close()
 
-    def _once(self, line: _Line, act: Act[T], timeout: float) -> T:
+    def _once(self, line: Line, act: Act[T], timeout: float) -> T:
         db = line.db()
         began = time.monotonic()
         with watchdog(db, timeout + 3 * CALL) if timeout > 0 else nullcontext():
@@ -141,21 +149,26 @@ def counted(db: Connection, check: Check) -> Count:
     return Count(rows, tuple(row_words(r) for r in shown))
 
 
-class _Line:
-    """The connection of one act, opened again when it is lost, and the watch beside it."""
+class Line:
+    """The connection of one act or of several, opened again when it is lost, and the watch beside it."""
 
     def __init__(self, sessions: Sessions, fence: int, doing: Doing) -> None:
         self._sessions = sessions
-        self._fence = fence
+        self.fence = fence
         self._db: Connection | None = None
         self._doing = doing
         self.watch = BlockerWatch(sessions, fence)
+
+    def begin(self, doing: Doing) -> None:
+        """The next act: who stood in the way of the last one is forgotten."""
+        self._doing = doing
+        self.watch.blocker = ""
 
     def db(self) -> Connection:
         """A connection outside any transaction."""
         if self._db is None:
             try:
-                self._db = self._sessions.connect(self._fence)
+                self._db = self._sessions.connect(self.fence)
             except psycopg.Error as error:
                 raise translate(error, self._sessions, self._doing) from None
         elif self._db.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
