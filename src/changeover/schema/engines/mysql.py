@@ -22,7 +22,7 @@ from changeover.schema.engines.mysql_online import METADATA, Online, online
 from changeover.schema.engines.mysql_sync import STRICT, marks
 from changeover.schema.engines.mysql_words import default as default_text
 from changeover.schema.engines.mysql_words import definition, is_ordinary, named_rule, names, parts, quote
-from changeover.schema.engines.words import columns_of, listed
+from changeover.schema.engines.words import columns_of, listed, must_not_repeat
 
 UNNAMED = (
     "an INSERT without a list of columns, of a running version, fails from then on: name the columns, and say so with "
@@ -219,6 +219,7 @@ class MysqlEngine:
             return () if column.nullable else self._modified(table, replace(column, nullable=True))
         if column.default is not None:
             return ()  # it has one; what it is stays the business of the version before
+        must_not_repeat(table, column, default)
         change = self.online(table, f"ALTER COLUMN {quote(column.name)} SET DEFAULT {default_text(default)}")
         shown = f"~ {table.name}.{column.name} may be left out (default {default})"
         return (self._ddl(shown, change, Probe("default", column.name, self.named(table))),)
