@@ -16,8 +16,18 @@ from tests.fixtures.operations.case import Case
 from tests.fixtures.operations.cases import FIFTY_USERS, RENAMED, USERS
 from tests.fixtures.operations.mysql import CASES, MysqlPlace, place
 from tests.fixtures.operations.place import lines
-from tests.fixtures.operations.walk import ENVIRONMENT, FENCE, VERSION, compile_at, fill, marker
+from tests.fixtures.operations.walk import (
+    ENVIRONMENT,
+    FENCE,
+    VERSION,
+    Walk,
+    compile_at,
+    fill,
+    marker,
+    undone_from_everywhere,
+)
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.errors import DatabaseUnreachable, LockNotObtained, RowsInTheWay, StatementFailed
 from changeover.core.model import FORWARD, RANGE, BackfillStatement, ChangeSet, Check, Claim, Phase, Probe, Statement
 from changeover.drivers.databases.limits import Limits
@@ -385,6 +395,35 @@ def walked(here: MysqlPlace, case: Case) -> None:
     contracted(here, changes)
     for number, statement in enumerate(changes.drop):
         here.driver.apply(statement, marker(statement, Phase.DROP, number), FENCE)
+
+
+# servers that fill later -----------------------------------------------------------------------------------------
+
+
+class Later(MysqlDatabase):
+    """As on a server where a required column must be given whatever a trigger does."""
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        return replace(super().tables(names), fills_before=False)
+
+
+@contextlib.contextmanager
+def later() -> Iterator[MysqlPlace]:
+    with place() as found:
+        yield replace_driver(found, Later(MysqlSettings(lambda: found.url, ENVIRONMENT)))
+
+
+@pytest.mark.parametrize("title", ["rename_column", "add_column-computed", "split_column", "several-on-one-table"])
+def test_where_no_trigger_fills_what_is_left_out(title: str) -> None:
+    """Old columns get a default while both versions write; what is required is so from cleanup on."""
+    (case,) = (c for c in CASES if c.title == title)
+    with later() as here:
+        Walk(case, here, later).run()
+    with later() as here:
+        undone_from_everywhere(here, case)
+        changes = compile_at(here, case.text).changes
+        assert not any("NOT NULL" in s.sql for s in changes.finalize if "email" not in s.sql)
+        assert any("NOT NULL" in s.sql for s in changes.contract)
 
 
 # by hand ---------------------------------------------------------------------------------------------------------
