@@ -18,7 +18,7 @@ from types import ModuleType
 
 import pytest
 from tests.fixtures.chaos import FULL, seed
-from tests.fixtures.operations import postgresql, sqlite
+from tests.fixtures.operations import mysql, postgresql, sqlite
 from tests.fixtures.operations.case import Case
 from tests.fixtures.operations.place import Witness
 from tests.fixtures.operations.walk import Walk
@@ -26,7 +26,7 @@ from tests.fixtures.operations.walk import Walk
 from changeover.core.model import Phase
 from changeover.drivers.databases.ledger_sql import changes_text
 
-ENGINES = {"postgresql": postgresql, "sqlite": sqlite}
+ENGINES = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite}
 KILLS = 40 if FULL else 4
 STRIKES = 8 if FULL else 2  # at most, within one piece of work
 CASE = "several-on-one-table"

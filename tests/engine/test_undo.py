@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.fixtures.memory_site import DECLARED, POLICY, door_to, stage
+from tests.fixtures.memory_site import DECLARED, POLICY, act, door_to, stage
 
 from changeover.core.errors import NothingToDo, StatementUnknown, StillNeeded, UndoUnfinished
-from changeover.core.model import Phase, Version
+from changeover.core.model import Applied, ChangeSet, Phase, SchemaReading, Version
 from changeover.core.states import State
+from changeover.service.drift import expected
 from changeover.service.owed import Debt
 
 V1 = Version("1.1.0")
@@ -248,3 +251,17 @@ class Until(set):
 def with_readers(st):
     """The same stage, its ports knowing the read endpoints of its world."""
     return door_to(st.world, st.door.site.store.parent, changes=st.door.site.changes)
+
+
+def test_a_name_that_something_else_has_got_is_not_expected_to_be_gone():
+    drop = act("1.1.0", Phase.CONTRACT, "index", "t_a_i", present=False)
+    rename = replace(
+        act("1.1.0", Phase.CONTRACT, "index", "copy", present=False), sql="ALTER TABLE t RENAME INDEX copy TO t_a_i"
+    )
+    change = ChangeSet(V1, contract=(drop, rename), declared=True)
+
+    def rows(many: int) -> tuple[Applied, ...]:
+        return tuple(Applied(V1, Phase.CONTRACT, n, "d", float(n), "r", 1) for n in range(many))
+
+    assert expected((change,), SchemaReading(1, "c", rows(1))) == (drop.probe,)
+    assert expected((change,), SchemaReading(1, "c", rows(2))) == (rename.probe,)

@@ -226,6 +226,9 @@ class Mysql(Section):
     url: Annotated[Referring, AfterValidator(_mysql_url)] = Field(
         description="its URL, or that of a socket: `mysql://user@/name?unix_socket=PATH`; the password by reference only"
     )
+    read: tuple[Annotated[Referring, AfterValidator(_mysql_url)], ...] = Field(
+        default=(), description="URLs of the replicas that versions read: expand ends when each of them shows it"
+    )
     changes: ChangeFiles = Field(description="where the schema changes come from")
     limits: Limits = Field(
         default_factory=Limits, description="what a change may cost; `lock` counts in whole seconds here, at least one"

@@ -241,6 +241,6 @@ def _database(settings: Settings) -> Database | None:
         backup_command=None if own is None else own.command,
         restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,
         login=None if wanted.type == "sqlite" else wanted.login,
-        read=wanted.read if wanted.type == "postgresql" else (),
+        read=wanted.read if wanted.type in ("postgresql", "mysql") else (),
         server_directory=wanted.backup.server_directory if wanted.type == "sqlserver" and wanted.backup else "",
     )

@@ -202,7 +202,10 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         from changeover.drivers.databases import mysql_backup as kept
 
         dumps = None if wanted.backups is None else kept.BackupSettings(wanted.backups, wanted.backup_command, into)
-        return mysql.MysqlDatabase(mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words))
+        read = tuple(partial(secrets.reveal, one) for one in wanted.read)
+        return mysql.MysqlDatabase(
+            mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words, read)
+        )
     from changeover.drivers.databases.postgresql import PostgresqlDatabase, PostgresqlSettings
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
@@ -213,12 +216,14 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
 def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
     if wires.database is None or not wires.database.read:
         return ()
+    urls, lag = [partial(secrets.reveal, url) for url in wires.database.read], wires.database.replica_lag
+    if wires.database.kind == "mysql":
+        from changeover.drivers.databases.mysql_reader import MysqlReader
+
+        return tuple(MysqlReader(url, wires.environment, lag) for url in urls)
     from changeover.drivers.databases.postgresql_reader import PostgresqlReader
 
-    return tuple(
-        PostgresqlReader(partial(secrets.reveal, url), wires.environment, wires.database.replica_lag)
-        for url in wires.database.read
-    )
+    return tuple(PostgresqlReader(url, wires.environment, lag) for url in urls)
 
 
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from dataclasses import replace
 
 import pytest
-from tests.fixtures.memory_site import DECLARED, Stage, stage
+from tests.fixtures.memory_site import DECLARED, Stage, door_to, stage
 from tests.unit.ui.shell import Shell
 
 from changeover.core.model import Version
 
 
-@pytest.fixture
-def given_up(tmp_path):
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
     """What 1.1.0 adds is there, and nothing of it ever ran."""
-    st = stage(tmp_path, changes=DECLARED)
+    st = stage(tmp_path_factory.mktemp("given-up"), changes=DECLARED)
     st.world.broken.add(Version("1.0.0"))
     st.release("1.1.0")
     st.world.broken.clear()
-    return Shell(st, tmp_path)
+    return st
+
+
+@pytest.fixture
+def given_up(prepared, tmp_path):
+    """A copy of it, with its state store."""
+    for file in prepared.door.site.store.parent.glob("state.db*"):
+        shutil.copy(file, tmp_path)
+    return Shell(door_to(copy.deepcopy(prepared.world), tmp_path, changes=DECLARED), tmp_path)
 
 
 def test_owed(given_up):

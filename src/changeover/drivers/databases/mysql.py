@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from shlex import join, quote
 
 from changeover.core.catalogue import Catalogue
-from changeover.core.errors import RestorePointFailed, Where
+from changeover.core.errors import RestorePointFailed, StatementFailed, Where
 from changeover.core.model import (
     COMPLETE,
     FORWARD,
@@ -49,6 +49,7 @@ from changeover.drivers.databases.mysql_ledger import has_kept, has_ledger, ledg
 from changeover.drivers.databases.mysql_logins import Logins
 from changeover.drivers.databases.mysql_pressure import pressure
 from changeover.drivers.databases.mysql_ranges import Keyed
+from changeover.drivers.databases.mysql_reader import MysqlReader
 from changeover.drivers.databases.mysql_scratch import ScratchDatabase
 from changeover.drivers.databases.mysql_session import READ, Connection, Sessions, limit_statements
 from changeover.drivers.databases.mysql_shell import ask, demanded, there
@@ -60,7 +61,7 @@ class MysqlSettings:
     """One MariaDB or MySQL database. `url` is asked at each use. `backup` None: no restore points.
 
     `login`: the pattern of one login per version, `shop_{version}`; None: versions share a login. `words` is how commands
-    for people name the database, as shell words.
+    for people name the database, as shell words. `read`: URLs of replicas, asked at each use, for which a backfill waits.
     """
 
     url: Callable[[], str]
@@ -69,6 +70,7 @@ class MysqlSettings:
     limits: Limits = field(default_factory=Limits)
     login: str | None = None
     words: str = '"$DATABASE_URL"'
+    read: tuple[Callable[[], str], ...] = ()
 
 
 class MysqlDatabase:
@@ -97,7 +99,8 @@ class MysqlDatabase:
         return tuple(self._doctor().grants())
 
     def _doctor(self) -> Doctor:
-        return Doctor(self._sessions, self._settings.backup, self._settings.login is not None)
+        settings = self._settings
+        return Doctor(self._sessions, settings.backup, settings.login is not None, len(settings.read))
 
     def read(self) -> SchemaReading:
         with translated(self._sessions, Doing("reading the schema")), self._sessions.session(timeout=READ) as db:
@@ -130,6 +133,10 @@ class MysqlDatabase:
     def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
         doing = Doing(f"trying ALTER TABLE {table} {alter} on an empty copy")
         with translated(self._sessions, doing), self._sessions.session(timeout=READ) as db:
+            if not probes.done(db, Probe("table", probes.quoted(table))):
+                raise StatementFailed(
+                    f"there is no table {table} yet: say it in create_table, or do it in the next release"
+                )
             return accepted(db, table, alter, given)
 
     # acting ------------------------------------------------------------------------------------------------------
@@ -179,7 +186,13 @@ class MysqlDatabase:
 
     def pressure(self, statement: BackfillStatement) -> str:
         with self._looking(statement) as db:
-            return pressure(db)
+            found = pressure(db)
+        return found or next((p for p in (reader.pressure() for reader in self.readers()) if p), "")
+
+    def readers(self) -> Sequence[MysqlReader]:
+        """The replicas that versions read."""
+        settings = self._settings
+        return [MysqlReader(url, settings.environment, settings.limits.replica_lag) for url in settings.read]
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:

@@ -1,6 +1,6 @@
 """What presses a MariaDB or MySQL server while a backfill runs: writers that wait, old transactions.
 
-How far replicas are behind is not among it: a primary does not know (docs/limits.md).
+How far replicas are behind is not among it: a primary does not know, so they are asked themselves (`mysql_reader`).
 """
 
 from __future__ import annotations

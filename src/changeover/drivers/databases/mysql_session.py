@@ -71,6 +71,12 @@ class Connection:
             cursor.execute(sql, values)
             return tuple(cursor.fetchall())
 
+    def named(self, sql: str) -> Sequence[Mapping[str, Any]]:
+        """Its rows by the names of their columns."""
+        with self._raw.cursor(pymysql.cursors.DictCursor) as cursor:
+            cursor.execute(sql)
+            return tuple(cursor.fetchall())
+
     def change(self, sql: str, values: Values = None) -> int:
         """How many rows it changed."""
         with self._raw.cursor() as cursor:

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Kind, Rule, Table, Trigger
 from changeover.drivers.databases.mysql_probe import quoted
-from changeover.drivers.databases.mysql_session import Connection
+from changeover.drivers.databases.mysql_session import Connection, Product
 
 OURS = ("zz_co_",)  # the names of changeover's triggers begin like this
 
@@ -119,7 +119,7 @@ class _Reading:
             str(name),
             typed(str(type_)),
             nullable=nullable == "YES",
-            default=self._default(default, str(type_), str(extra or "")),
+            default=default_of(self.db.product, default, str(type_), str(extra or "")),
             generated=str(generated or ""),
             identity="auto_increment" in str(extra or "").lower(),
             collation="" if collation in (None, self.collation) else str(collation),
@@ -128,18 +128,6 @@ class _Reading:
         if column.type == "longtext" and own == f"json_valid({quoted(column.name)})":
             return replace(column, type="json", collation="", extra=_extra(str(extra or ""), str(comment or ""), ""))
         return replace(column, extra=_extra(str(extra or ""), str(comment or ""), own))
-
-    def _default(self, default: object, type_: str, extra: str) -> str | None:
-        """As SQL. MariaDB writes it as SQL itself; MySQL writes constants bare."""
-        if default is None or (self.db.product.mariadb and default == "NULL"):
-            return None
-        text = str(default)
-        if self.db.product.mariadb:
-            return text
-        if "DEFAULT_GENERATED" in extra:
-            return text if text.upper().startswith("CURRENT_TIMESTAMP") else f"({text})"
-        bare = _NUMBER.fullmatch(text) or text.startswith(("b'", "0x"))
-        return text if bare and not type_.startswith(("char", "varchar", "enum", "set")) else literal(text)
 
     # indexes and constraints
 
@@ -165,6 +153,19 @@ class _Reading:
                 on_update="" if on_update == usual else str(on_update),
                 on_delete="" if on_delete == usual else str(on_delete),
             )
+
+
+def default_of(product: Product, default: object, type_: str, extra: str) -> str | None:
+    """As SQL. MariaDB writes it as SQL itself; MySQL writes constants bare."""
+    if default is None or (product.mariadb and default == "NULL"):
+        return None
+    text = str(default)
+    if product.mariadb:
+        return text
+    if "DEFAULT_GENERATED" in extra:
+        return text if text.upper().startswith("CURRENT_TIMESTAMP") else f"({text})"
+    bare = _NUMBER.fullmatch(text) or text.startswith(("b'", "0x"))
+    return text if bare and not type_.startswith(("char", "varchar", "enum", "set")) else literal(text)
 
 
 def _extra(extra: str, comment: str, check: str) -> str:

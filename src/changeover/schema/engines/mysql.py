@@ -22,7 +22,7 @@ from changeover.schema.engines.mysql_online import METADATA, Online, online
 from changeover.schema.engines.mysql_sync import STRICT, marks
 from changeover.schema.engines.mysql_words import default as default_text
 from changeover.schema.engines.mysql_words import definition, is_ordinary, named_rule, names, parts, quote
-from changeover.schema.engines.words import columns_of, listed
+from changeover.schema.engines.words import columns_of, listed, must_not_repeat
 
 UNNAMED = (
     "an INSERT without a list of columns, of a running version, fails from then on: name the columns, and say so with "
@@ -105,6 +105,12 @@ class MysqlEngine:
                     f"{table.name}.{old} gets the time of each UPDATE by itself, after every trigger",
                     "let the application write it, and take ON UPDATE away in an earlier release",
                 )
+        away = [c.name for c in table.constraints if c.rule is Rule.OTHER and set(olds) & set(c.columns)]
+        if away:
+            raise Cannot(
+                f"the foreign key {listed(away)} on {table.name} leads to another database, and cannot be copied",
+                "drop it in an earlier release",
+            )
         for index in table.indexes:
             touched = bool(set(olds) & set(index.columns)) or (
                 not index.columns and any(o in index.definition for o in olds)
@@ -213,6 +219,7 @@ class MysqlEngine:
             return () if column.nullable else self._modified(table, replace(column, nullable=True))
         if column.default is not None:
             return ()  # it has one; what it is stays the business of the version before
+        must_not_repeat(table, column, default)
         change = self.online(table, f"ALTER COLUMN {quote(column.name)} SET DEFAULT {default_text(default)}")
         shown = f"~ {table.name}.{column.name} may be left out (default {default})"
         return (self._ddl(shown, change, Probe("default", column.name, self.named(table))),)

@@ -12,7 +12,7 @@ from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule
 from changeover.core.model import RANGE, BackfillStatement, ChangeSet, Check, Lock, Probe, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair, made
 from changeover.schema.engines.engine import Acts, Cannot
-from changeover.schema.engines.words import Marks, columns_of, listed, pair_words, table_words
+from changeover.schema.engines.words import Marks, columns_of, listed, must_not_repeat, pair_words, table_words
 from changeover.schema.expressions import substituted
 
 if TYPE_CHECKING:
@@ -212,8 +212,12 @@ class PostgresqlEngine:
             )
 
     def leave(self, table: Table, column: Column, parked: str) -> Leaving:
-        del table
-        return Leaving(parked={column.name: parked})
+        """Its foreign keys go with its name: values that nobody sees any more must not hold rows of other tables."""
+        held = (c for c in table.constraints if c.rule is Rule.FOREIGN_KEY and column.name in c.columns)
+        return Leaving(parked={column.name: parked}, more=tuple(self._no_constraint(table, c) for c in held))
+
+    def _no_constraint(self, table: Table, constraint: Constraint) -> str:
+        return f"ALTER TABLE {self.named(table)} DROP CONSTRAINT IF EXISTS {self.quote(constraint.name)}"
 
     # what a release adds ---------------------------------------------------------------------------------------
 
@@ -251,6 +255,8 @@ class PostgresqlEngine:
         )
         if default is not None and column.default is not None:
             return ()  # it has one; what it is stays the business of the version before
+        if default is not None:
+            must_not_repeat(table, column, default)
         return (Ddl(shown, f"ALTER TABLE {self.named(table)} ALTER COLUMN {self.quote(column.name)} {what}", probe),)
 
     def alias_table(self, table: Table, name: str) -> Acts:
@@ -565,10 +571,15 @@ class PostgresqlEngine:
         )
 
     def park_table(self, table: Table, parked: str) -> Acts:
-        sql = f"ALTER TABLE {self.named(table)} RENAME TO {self.quote(parked)}"
-        return (
-            Ddl(f"- table {table.name} (parked as {parked})", sql, Probe("table", self.named(table), present=False)),
-        )
+        """Its foreign keys go with its name: rows that nobody sees any more must not hold rows of other tables."""
+        held = tuple(self._no_constraint(table, c) for c in table.constraints if c.rule is Rule.FOREIGN_KEY)
+        renamed = f"ALTER TABLE {self.named(table)} RENAME TO {self.quote(parked)}"
+        probe = Probe("table", self.named(table), present=False)
+        shown = f"- table {table.name} (parked as {parked})"
+        if not held:
+            return (Ddl(shown, renamed, probe),)
+        lock = f"LOCK TABLE {self.named(table)} IN ACCESS EXCLUSIVE MODE"
+        return (Ddl(shown, probe=probe, lock_first=lock, block=(*held, renamed)),)
 
     def drop_column(self, table: Table, column: str) -> Acts:
         sql = f"ALTER TABLE {self.named(table)} DROP COLUMN {self.quote(column)}"

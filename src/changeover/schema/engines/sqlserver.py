@@ -147,7 +147,7 @@ class SqlServerEngine:
         if unique:
             if not filled:
                 raise Cannot(
-                    f"{unique} on {table.name} takes {default} as {column.name} of one row only",
+                    f"{table.name}.{column.name} is unique ({unique}): a second row that leaves it out would have {default} once more",
                     f"drop {unique} in an earlier release",
                 )
             default = types.distinct_filler(column)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from changeover.core.catalogue import Table
+from changeover.core.catalogue import Column, Rule, Table
 from changeover.schema.ddl import Leaving, Pair
+from changeover.schema.engines.engine import Cannot
 from changeover.schema.expressions import qualified
 
 if TYPE_CHECKING:
@@ -87,6 +88,19 @@ def columns_of(table: Table) -> tuple[str, ...]:
 def pair_words(pair: Pair) -> str:
     """`price <-> price_cents`, or `price -> price_cents` when nothing is written back."""
     return f"{listed(pair.olds)} {'<->' if pair.down else '->'} {listed(pair.news)}"
+
+
+def must_not_repeat(table: Table, column: Column, default: str) -> None:
+    """Rows that leave a unique column out would all have this constant. Raises Cannot."""
+    held = [i.name for i in table.indexes if i.unique and column.name in i.columns]
+    held += [
+        c.name for c in table.constraints if c.rule is Rule.UNIQUE and column.name in c.columns and c.name not in held
+    ]
+    if held:
+        raise Cannot(
+            f"{table.name}.{column.name} is unique ({listed(held)}): a second row that leaves it out would have {default} once more",
+            f"drop {listed(held)} in an earlier release",
+        )
 
 
 def table_words(table: Table, sync: str, leaving: Leaving) -> str:

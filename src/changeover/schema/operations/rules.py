@@ -257,7 +257,10 @@ class AddEnumValue(Operation):
         table = at.table(self.table) if self.table else None
         labels = at.engine.labels(table, self.type or self.column, at.catalogue.enums)
         if self.value in labels:
-            raise Cannot(f"{self.type or self.column} has the value {self.value} already", "take the operation out")
+            raise Cannot(
+                f"{self.type or self.column} has the value {self.value} already",
+                "take the operation out (an undo leaves labels where they are)",
+            )
         return ()
 
     def expand(self, at: At) -> Acts:

@@ -10,10 +10,12 @@ from tests.fixtures.operations.sqlserver import CASES, REFUSED
 from tests.fixtures.operations.tsql_catalogue import ENTERPRISE, STANDARD
 from tests.fixtures.operations.tsql_specimens import EDITIONS, FOLDER, batches, compiled_on, specimens
 
+from changeover.core.catalogue import Table
 from changeover.core.errors import WouldBreak
 from changeover.core.model import ChangeSet, Lock, Phase, Statement, Verdict
 from changeover.drivers.databases import sqlserver_probes as probes
 from changeover.schema.engines.sqlserver_editions import builds_online
+from changeover.schema.engines.sqlserver_questions import outputs
 from changeover.schema.operations import OPERATIONS
 
 EACH = [pytest.param(c, e, id=f"{c.title}-{e}") for c in CASES for e in EDITIONS]
@@ -123,3 +125,51 @@ def test_editions() -> None:
     assert builds_online((16, ENTERPRISE))
     assert not builds_online((16, STANDARD))
     assert not builds_online(())
+
+
+OUTPUTS = (
+    "INSERT INTO [users] ([name])\r\nOUTPUT INSERTED.[id]\r\nVALUES (@p0)",
+    "(@p0 nvarchar(4000),@p1 int)UPDATE [users] SET [name] = @p0\nOUTPUT 1\nWHERE [id] = @p1",
+    "delete from dbo.users output deleted.id where id = 7",
+    "MERGE INTO users AS t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id) OUTPUT INSERTED.id;",
+    'UPDATE u SET name = 1 OUTPUT inserted.name FROM "users" AS u',
+)
+OTHERS = (
+    "INSERT INTO users (name) OUTPUT INSERTED.id INTO @ids VALUES (1)",
+    "INSERT INTO orders (name) OUTPUT INSERTED.id VALUES (1)",
+    "INSERT INTO users_old (name) OUTPUT INSERTED.id VALUES (1)",
+    "UPDATE users SET output_no = 1",
+    "SELECT name FROM users",
+)
+
+
+def found(name: str, statement: str) -> bool:
+    """Whether the question meets the statement: its LIKE patterns, as regular expressions."""
+    question = outputs(Table(name, ()))
+    patterns = re.findall(r"(NOT )?LIKE N'((?:[^']|'')*)'", question.sql)
+    assert len(patterns) == 3
+    return all(
+        bool(re.fullmatch(_regex(p), f" {statement} ", re.DOTALL | re.IGNORECASE)) is not bool(no) for no, p in patterns
+    )
+
+
+def _regex(pattern: str) -> str:
+    """T-SQL's LIKE: `%`, `[set]`, `[^set]`; a bracket in a set stands for itself."""
+    parts = re.findall(r"\[\^?[^\]]+\]|%|.", pattern, re.DOTALL)
+    return "".join(".*" if p == "%" else p.replace("[[]", r"\[") if p.startswith("[") else re.escape(p) for p in parts)
+
+
+@pytest.mark.parametrize("statement", OUTPUTS)
+def test_a_statement_with_output_is_found(statement: str) -> None:
+    assert found("users", statement)
+
+
+@pytest.mark.parametrize("statement", OTHERS)
+def test_another_statement_is_not_found(statement: str) -> None:
+    assert not found("users", statement)
+
+
+def test_names_are_no_patterns() -> None:
+    assert found("a_b[c%", "INSERT INTO [a_b[c%] (x) OUTPUT INSERTED.x VALUES (1)")
+    assert not found("a_b", "INSERT INTO axb (x) OUTPUT INSERTED.x VALUES (1)")
+    assert "N'%[^0-9A-Za-z_@#$]o''clock[^" in outputs(Table("o'clock", ())).sql
