@@ -27,12 +27,11 @@ _LEDGER = ("changeover_claim", "changeover_applied", "changeover_state", "change
 
 @dataclass(frozen=True)
 class Filled:
-    """What one process filled: see bench.backfiller. `rss` is in KiB, its peak."""
+    """What one process filled: see bench.backfiller. `busy`: seconds in batches; `size`: rows of the largest; `rss`: its peak, in KiB."""
 
     state: str
     seconds: float
     rows: int
-    batches: int
     busy: float
     size: int
     rss: int
@@ -120,7 +119,7 @@ def _against(part: str, rows: int, pairs: Sequence[tuple[float, Filled]], *, qui
     last = pairs[-1][1]
     return Figure(
         part, "full speed / the single UPDATE", median(ratios), "x", FULL_BOUND, judged=not quick, raw=ratios,
-        note=f"{one:.1f} -> {ours:.1f} s, {rows / ours:,.0f} rows/s in {last.batches} batches; {median_of(ratios)}",
+        note=f"{one:.1f} -> {ours:.1f} s, {rows / ours:,.0f} rows/s in batches of up to {last.size:,}; {median_of(ratios)}",
     )  # fmt: skip
 
 

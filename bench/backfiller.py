@@ -67,7 +67,6 @@ def backfill(
         "state": ended.value,
         "seconds": took,
         "rows": sum(int(b["rows"]) for b in filled),
-        "batches": len(filled),
         "busy": sum(float(b["seconds"]) for b in filled),
         "size": max((int(b["size"]) for b in filled), default=0),
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,  # KiB, the peak

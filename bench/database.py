@@ -35,24 +35,6 @@ _ROWS = {
 _SETTLED = {"postgresql": (f"VACUUM ANALYZE {TABLE}", "CHECKPOINT"), "mariadb": (f"ANALYZE TABLE {TABLE}",)}
 _CHANGE = f"changes:\n  - rename_column: {{ table: {TABLE}, column: name, to: full_name }}\n"
 _DIFFERS = {"postgresql": "full_name IS DISTINCT FROM name", "mariadb": "NOT (BINARY full_name <=> BINARY name)"}
-# The same change as plain SQL: what the operations of MariaDB compile to is still to come.
-_PLAIN = (
-    f"ALTER TABLE {TABLE} ADD COLUMN full_name varchar(60) NULL, ALGORITHM=INSTANT",
-    (
-        f"CREATE TRIGGER zz_u BEFORE UPDATE ON {TABLE} FOR EACH ROW BEGIN "
-        "IF NOT (BINARY NEW.full_name <=> BINARY OLD.full_name) THEN "
-        "IF NOT (BINARY NEW.full_name <=> BINARY NEW.name) THEN SET NEW.name = NEW.full_name; END IF; "
-        "ELSEIF NOT (BINARY NEW.name <=> BINARY OLD.name) OR NEW.full_name IS NULL THEN SET NEW.full_name = NEW.name; END IF; END"
-    ),
-    (
-        f"CREATE TRIGGER zz_i BEFORE INSERT ON {TABLE} FOR EACH ROW BEGIN "
-        "IF NEW.full_name IS NOT NULL THEN SET NEW.name = NEW.full_name; ELSE SET NEW.full_name = NEW.name; END IF; END"
-    ),
-)
-_PLAIN_FILL = BackfillStatement(
-    f"UPDATE {TABLE} SET full_name = name WHERE id > :lo AND id <= :hi AND full_name IS NULL",
-    "1.1.0.backfill.sql", 1, TABLE, "id", f"~ backfill {TABLE}.full_name",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,9 +66,6 @@ class Server:
 
     def expand(self) -> BackfillStatement:
         """Add the column and the triggers that keep it in step; what is left to do then is the backfill."""
-        if self.engine == "mariadb":
-            self.run(*_PLAIN)
-            return _PLAIN_FILL
         database = driver(self.engine, self.url)
         text, misread = decode(_CHANGE.encode(), "1.1.0.yml", 0)
         root, odd = parse(text)
@@ -95,7 +74,7 @@ class Server:
             raise RuntimeError(f"the change cannot be read: {misread} {odd} {faults}")
         declared = Declared(Version("1.1.0"), "1.1.0.yml", operations, "bench")
         catalogue = database.tables(declared.tables)
-        changes = compiled(declared, catalogue, engine_of(database.dialect, catalogue)).changes
+        changes = compiled(declared, catalogue, engine_of(database.dialect, catalogue, ask=database.algorithm)).changes
         self.run(*(part for statement in (*changes.expand, *changes.sync) for part in statement.parts))
         (statement,) = changes.backfill
         return statement
@@ -112,7 +91,7 @@ class Server:
 
 def whole(statement: BackfillStatement) -> str:
     """The backfill as the one statement that it is without batches."""
-    return statement.sql.replace(f" AND {RANGE}", "").replace("id > :lo AND id <= :hi AND ", "")
+    return statement.sql.replace(f" AND {RANGE}", "")
 
 
 def connected(engine: str, url: str) -> Any:

@@ -46,6 +46,7 @@ def test_policy():
         ready_within=60.0,
         probes=1,
         smoke=1,
+        batch=5_000,
         backup=True,
     )
 

@@ -26,10 +26,11 @@ from changeover.core.model import (
 from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.databases import mysql_by_hand as hand
 from changeover.drivers.databases import mysql_probe as probes
+from changeover.drivers.databases.kept import Kept
 from changeover.drivers.databases.ledger_sql import Owner, forget_sql, unkeep_sql
 from changeover.drivers.databases.limits import Limits, Wanted
 from changeover.drivers.databases.mysql_alone import Alone
-from changeover.drivers.databases.mysql_apply import Acting, is_about_rows
+from changeover.drivers.databases.mysql_apply import Acting, Line, is_about_rows
 from changeover.drivers.databases.mysql_backfill import Backfilling
 from changeover.drivers.databases.mysql_backup import (
     COMMAND_DIRECTORY,
@@ -82,6 +83,8 @@ class MysqlDatabase:
         self._settings = settings
         self._sessions = Sessions(settings.url, settings.environment)
         self._store = ""  # the state store whose claim this process has written
+        self._filling: Kept[Line] = Kept(self)
+        self._keyed: Keyed | None = None  # of the backfill that is under way
         self._fills_before: bool | None = None  # what was tried on this server
 
     def url(self) -> str:
@@ -202,12 +205,22 @@ class MysqlDatabase:
             yield db
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
-        acting = self._acting(fence)
+        fills, acting = self._fills(statement), self._acting(fence)
+        doing = Doing(statement.title)
+        with self._filling.line(acting.owner, lambda: Line(self._sessions, acting.lock, acting.owner, doing)) as line:
+            batch = fills.fill(replace(acting, line=line), after, upto, size)
+        if batch.hi is None:
+            self._filling.close()
+        return batch
+
+    def _fills(self, statement: BackfillStatement) -> Keyed | Backfilling:
+        """What the key's columns are is asked once for all batches."""
         if not statement.keys:
-            return Backfilling(statement).fill(acting, after, upto, size)
-        with self._looking(statement) as db:
-            keyed = Keyed.of(db, statement)
-        return keyed.fill(acting, after, upto, size)
+            return Backfilling(statement)
+        if self._keyed is None or self._keyed.statement != statement:
+            with self._looking(statement) as db:
+                self._keyed = Keyed.of(db, statement)
+        return self._keyed
 
     # restore points ----------------------------------------------------------------------------------------------
 

@@ -28,10 +28,11 @@ from changeover.core.model import (
 from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.databases import postgresql_by_hand as hand
 from changeover.drivers.databases import postgresql_catalogue as catalogue
+from changeover.drivers.databases.kept import Kept
 from changeover.drivers.databases.ledger_sql import CREATE_ALL, Owner, forget_sql, keep_sql, unkeep_sql
 from changeover.drivers.databases.limits import Limits, Wanted
 from changeover.drivers.databases.postgresql_alone import Alone
-from changeover.drivers.databases.postgresql_apply import Acting, counted
+from changeover.drivers.databases.postgresql_apply import Acting, Line, counted
 from changeover.drivers.databases.postgresql_backfill import Backfilling
 from changeover.drivers.databases.postgresql_backup import (
     COMMAND_DIRECTORY,
@@ -79,6 +80,7 @@ class PostgresqlDatabase:
         self._settings = settings
         self._sessions = Sessions(settings.url, settings.environment)
         self._store = ""  # the state store whose claim this process has written
+        self._filling: Kept[Line] = Kept(self)
 
     def url(self) -> str:
         return self._settings.url()
@@ -194,8 +196,14 @@ class PostgresqlDatabase:
             yield db
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
-        kind = Keyed if statement.keys else Backfilling
-        return kind(statement).fill(self._acting(fence), after, upto, size)
+        kind, acting = Keyed if statement.keys else Backfilling, self._acting(fence)
+        with self._filling.line(
+            acting.owner, lambda: Line(self._sessions, fence.token, Doing(statement.title))
+        ) as line:
+            batch = kind(statement).fill(replace(acting, line=line), after, upto, size)
+        if batch.hi is None:
+            self._filling.close()
+        return batch
 
     # restore points ----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from changeover.core import rules
 from changeover.core.errors import NotRetired, ProofBroken, ReadEndpointBehind, RowsInTheWay, StillNeeded
 from changeover.core.model import COMPLETE, Applied, Check, Evidence, Phase, Probe, Statement, Verdict, Version
-from changeover.core.ports import CommandResult, Count, Database, Gap
+from changeover.core.ports import Batch, CommandResult, Count, Database, Gap
 from changeover.core.steps import (
     Backfill,
     Backup,
@@ -32,6 +32,7 @@ BATCH_TARGET = 0.2  # seconds: the size is adapted so that a batch takes about t
 SMALLEST = 100  # rows
 LOOK_EVERY = 1.0  # seconds between two looks at signals and at what presses the database
 LONGEST_REST = 1.0  # seconds
+NOTE_EVERY = 0.5  # seconds between two checkpoints in the journal, but for batches that take longer
 THROTTLED = 1.0  # seconds until the next look while the database is pressed
 
 
@@ -216,24 +217,20 @@ def backfill(ctx: Context, action: Backfill) -> Outcome:
             if ctx.events[-1].kind != "throttled":
                 ctx.note("throttled", {"index": index, "reason": busy})
             return Again(THROTTLED)
-        while upto is not None:
-            batch = db.fill(statement, after, upto, size, ctx.hold)
-            size = _next_size(size, batch.seconds, ctx.policy.batch)
-            after = batch.hi
-            kept = {
-                "index": index,
-                "hi": batch.hi,
-                "rows": batch.rows,
-                "seconds": round(batch.seconds, 3),
-                "size": size,
-            }
-            ctx.note("filled", kept)
-            if batch.hi is None:
-                break
-            if ctx.interrupted() or ctx.ports.clock.boottime() - began > LOOK_EVERY:
-                return Again(0)
-            if ctx.policy.rest > 0:
-                ctx.ports.clock.sleep(min(batch.seconds * ctx.policy.rest, LONGEST_REST))
+        filled = _Filled(ctx, index)
+        try:
+            while upto is not None:
+                batch = db.fill(statement, after, upto, size, ctx.hold)
+                size, after = _next_size(size, batch.seconds, ctx.policy.batch), batch.hi
+                filled.add(batch, size)
+                if batch.hi is None:
+                    break
+                if ctx.interrupted() or ctx.ports.clock.boottime() - began > LOOK_EVERY:
+                    return Again(0)
+                if ctx.policy.rest > 0:
+                    ctx.ports.clock.sleep(min(batch.seconds * ctx.policy.rest, LONGEST_REST))
+        finally:
+            filled.note()
         if upto is None:
             ctx.note("filled", {"index": index, "hi": None, "rows": 0, "seconds": 0.0, "size": size})
         return Again(0)
@@ -252,6 +249,32 @@ def _must_be_full(ctx: Context, action: Backfill, gaps: list[Gap]) -> None:
             now="Nothing was contracted.",
             next=("look at those rows, mend the backfill", "changeover resume"),
         )
+
+
+@dataclass(slots=True)
+class _Filled:
+    """What was filled since the last line of the journal. A kill loses a checkpoint of less than NOTE_EVERY: to fill again is harmless."""
+
+    ctx: Context
+    index: int
+    rows: int = 0
+    seconds: float = 0.0
+    last: tuple[Batch, int] | None = None  # the last batch that is not told yet, and the size of the next one
+    noted: float = -NOTE_EVERY  # boottime
+
+    def add(self, batch: Batch, size: int) -> None:
+        self.rows, self.seconds, self.last = self.rows + batch.rows, self.seconds + batch.seconds, (batch, size)
+        if self.ctx.ports.clock.boottime() - self.noted >= NOTE_EVERY:
+            self.note()
+
+    def note(self) -> None:
+        if self.last is None:
+            return
+        batch, size = self.last
+        told = {"index": self.index, "hi": batch.hi, "rows": self.rows, "seconds": round(self.seconds, 3), "size": size}
+        self.ctx.note("filled", told)
+        self.rows, self.seconds, self.last = 0, 0.0, None
+        self.noted = self.ctx.ports.clock.boottime()
 
 
 @dataclass(frozen=True, slots=True)
