@@ -24,7 +24,7 @@ from changeover.service import planning
 from changeover.ui.render.runbook_html import page
 from changeover.ui.render.runbook_markdown import markdown
 
-STACKS = [("envoy", "sqlite"), ("haproxy", "postgresql")]
+STACKS = [("envoy", "sqlite"), ("haproxy", "sqlite"), ("haproxy", "postgresql"), ("envoy", "postgresql")]
 TOKEN, PASSWORD = "t0ken-of-the-shop", "pa55-of-the-database"
 NEEDED = ("SHOP_URL", "SHOP_TOKEN")  # what the configuration refers to
 PATIENCE = {"within: 10s": "within: 60s", "timeout: 10s": "timeout: 60s", "for: 2s": "for: 30s"}  # for a busy machine
