@@ -13,7 +13,8 @@ from tests.fixtures.postgresql_database import Postgresql, database_under_test
 from changeover.core.errors import DatabaseUnreachable
 from changeover.core.model import Probe, Verdict, Version
 from changeover.drivers.databases.postgresql_reader import PostgresqlReader
-from changeover.schema.compile import Declared, compiled
+from changeover.schema.compile import compiled
+from changeover.schema.declared import Declared
 from changeover.schema.engines import engine_of
 from changeover.schema.operations import OPERATIONS
 

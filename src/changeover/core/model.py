@@ -266,6 +266,7 @@ class Phase(StrEnum):
     UNDO = "undo"
 
 
+PLAIN = (Phase.EXPAND, Phase.BACKFILL, Phase.CONTRACT)  # what plain SQL may be written for, in order
 FORWARD = (Phase.EXPAND, Phase.SYNC, Phase.FINALIZE)  # what a release applies, backfills apart
 
 

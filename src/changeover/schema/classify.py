@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from changeover.core.model import BackfillStatement, Lock, Phase, Probe, Statement, Verdict
-from changeover.schema.dialects import Dialect, dialect_of
+from changeover.schema.dialects import dialect_of
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import Delete, Effect, Insert, Name, Update
 from changeover.schema.grammar.reader import Reader
 from changeover.schema.problems import Defect, Problem, ProblemError, refusal

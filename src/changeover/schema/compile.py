@@ -11,33 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from changeover.core.catalogue import Catalogue, Table
-from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Verdict, Version
+from changeover.core.model import BackfillStatement, ChangeSet, Check, Phase, Statement, Verdict
 from changeover.schema.ddl import Ddl, Leaving, Pair
+from changeover.schema.declared import Declared
 from changeover.schema.engines.engine import Cannot, Engine
 from changeover.schema.operations import At, Operation
 from changeover.schema.operations.sql import Sql
 from changeover.schema.problems import Defect, Problem, refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A change file with operations, as it was read. `digest` is the sha256 of its text."""
-
-    version: Version
-    file: str
-    operations: tuple[Operation, ...]
-    digest: str
-    names_columns: bool = False  # every statement of the versions in play names its columns
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables that have to be read."""
-        return tuple(dict.fromkeys(name for o in self.operations for name in o.names()))
-
-    @property
-    def open(self) -> ChangeSet:
-        """The change set before it is compiled: only its version is known."""
-        return ChangeSet(self.version, digest=self.digest, declared=True, compiled=False)
 
 
 @dataclass(frozen=True, slots=True)

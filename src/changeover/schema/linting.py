@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from changeover.schema.compile import Declared
+from changeover.schema.declared import Declared
 from changeover.schema.engines.engine import Cannot
 from changeover.schema.expressions import check_closed
 from changeover.schema.operations import Operation

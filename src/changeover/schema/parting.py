@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from changeover.core.model import Phase
 from changeover.schema import effects as e
 from changeover.schema.classify import judge_piece, parse_piece
-from changeover.schema.dialects import Dialect, dialect_of
+from changeover.schema.dialects import dialect_of
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.problems import Defect, Problem, ProblemError, refusal
 from changeover.schema.rules.ruling import Made
 from changeover.schema.split import Piece, split

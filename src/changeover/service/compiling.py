@@ -7,8 +7,7 @@ from dataclasses import replace
 from changeover.core.errors import ChangesEdited, RowsInTheWay
 from changeover.core.model import ChangeSet, Phase, SchemaReading, Version
 from changeover.core.ports import Database
-from changeover.schema.compile import Declared, compiled
-from changeover.schema.engines import engine_of
+from changeover.schema.declared import Declared
 from changeover.service.site import Site
 
 
@@ -60,6 +59,9 @@ def upto(site: Site, schema: SchemaReading | None, version: Version) -> tuple[Ch
 
 
 def _compiled(todo: list[Declared], database: Database) -> list[ChangeSet]:
+    from changeover.schema.compile import compiled  # who compiles nothing loads no engine
+    from changeover.schema.engines import engine_of
+
     catalogue = database.tables(tuple(dict.fromkeys(name for d in todo for name in d.tables)))
     sets, rows, asks = [], [], []
     for declared in todo:

@@ -13,7 +13,7 @@ from changeover.core.ports import Ports
 from changeover.core.steps import Basis
 from changeover.engine import spool
 from changeover.engine.journal import Journal
-from changeover.schema.compile import Declared
+from changeover.schema.declared import Declared
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from changeover.core.model import ChangeSet
 from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Reader, Runtime, Web
 from changeover.drivers.argv import shell_value
 from changeover.drivers.sources.sql_files import Changes
-from changeover.schema.compile import Declared
+from changeover.schema.declared import Declared
 from changeover.service import wires as _wires
 from changeover.service.site import Site
 from changeover.service.wires import Wires

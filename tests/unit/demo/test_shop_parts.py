@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changeover.core.model import PLAIN as PHASES
 from changeover.core.model import Version
 from changeover.demo.money import to_cents, to_price
 from changeover.demo.shop_faults import NONE, FaultFile, Faults, Share, parse_bad, read_faults
 from changeover.demo.shop_orders import Amount, BadOrder, Draft, shown
 from changeover.demo.shop_store import changes, open_store, sqlite_path
 from changeover.demo.shop_versions import V1_0, V1_1, V1_2, VERSIONS, sql_of
-from changeover.schema.changes import ORDER as PHASES
 from changeover.schema.changes import read_changes
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.fixtures.each import each
 
 from changeover.core.model import Version
-from changeover.schema.compile import Declared
+from changeover.schema.declared import Declared
 from changeover.schema.linting import lint
 from changeover.schema.operations.reading import json_schema, read
 from changeover.yaml.source import decode, parse

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from changeover.core.model import Version
-from changeover.schema.compile import Declared
+from changeover.schema.declared import Declared
 from changeover.schema.operations.reading import read
 from changeover.schema.problems import Defect, Problem
 from changeover.yaml.source import decode, parse

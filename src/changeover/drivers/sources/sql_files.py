@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from changeover.core.errors import VersionUnusable
-from changeover.core.model import ChangeSet, Phase, Version
-from changeover.drivers.sources.operation_files import read_operations
-from changeover.schema.changes import ORDER, examine
-from changeover.schema.compile import Declared
-from changeover.schema.dialects import dialect_of
+from changeover.core.model import PLAIN, ChangeSet, Phase, Version
+from changeover.schema.declared import Declared
 from changeover.schema.problems import Defect, Problem, ProblemError, refusal
 
 _NAME = re.compile(r"(?P<version>.+)\.(?P<phase>[^.]+)\.sql")
 _OPERATIONS = re.compile(r"(?P<version>.+)\.ya?ml")
 _EXPECTED = "name it VERSION.yml, or VERSION.PHASE.sql: 1.1.0.expand.sql, 1.1.0.backfill.sql or 1.1.0.contract.sql"
-_PHASES = ", ".join(ORDER)
+_PHASES = ", ".join(PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +43,25 @@ def read_directory(directory: Path, dialect: str) -> Changes:
     Raises ChangesUnreadable (CO-0101), StatementUnknown (CO-0103) or WouldBreak (CO-0104) with all problems of all files at
     once: names, encodings and statements.
     """
-    engine = dialect_of(dialect)
     problems: list[Problem] = []
     versions = _by_version(_named(directory, problems), problems)
     sets: list[ChangeSet] = []
     declared: list[Declared] = []
     for version in sorted(versions):
         if None in versions[version]:
+            # Each kind of file loads what reads it, and not the other's: `status` reads them, too.
+            from changeover.drivers.sources.operation_files import read_operations
+
             read = read_operations(versions[version][None], version, problems)
             declared += [read] if read is not None else []
             sets += [read.open] if read is not None else []
             continue
+        from changeover.schema.changes import examine
+        from changeover.schema.dialects import dialect_of
+
         texts = {phase: (str(path), _text(path, problems)) for phase, path in versions[version].items() if phase}
         readable = {phase: (name, text) for phase, (name, text) in texts.items() if text is not None}
-        found, wrong = examine(version, readable, engine)
+        found, wrong = examine(version, readable, dialect_of(dialect))
         problems += wrong
         sets.append(found)
     if problems:
@@ -114,7 +116,7 @@ def _parsed(path: Path) -> _Found:
     matched = _NAME.fullmatch(path.name)
     if matched is None:
         raise ProblemError(_problem(path, f"{shown} is not the name of a change file", _EXPECTED, "or move it away"))
-    if matched["phase"] not in ORDER:
+    if matched["phase"] not in PLAIN:
         raise ProblemError(
             _problem(
                 path, f"{ascii(matched['phase'])[1:-1]} in {shown} is no phase; the phases are {_PHASES}", _EXPECTED

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from changeover.core.model import Edit, Rewrite
 from changeover.schema.ddl import made
-from changeover.schema.dialects.sqlite import LEXICON
+from changeover.schema.dialects.sqlite_lexicon import LEXICON
 from changeover.schema.engines.sqlite_text import Made, Unreadable, alike, columns_at, edited, indexed, parsed, same
 from changeover.schema.tokens import Kind, tokenize
 

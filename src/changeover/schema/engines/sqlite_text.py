@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from changeover.core.model import Edit
-from changeover.schema.dialects.sqlite import LEXICON
+from changeover.schema.dialects.sqlite_lexicon import LEXICON
 from changeover.schema.problems import ProblemError
 from changeover.schema.tokens import Kind, Token, tokenize, upper
 

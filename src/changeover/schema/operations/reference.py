@@ -10,7 +10,8 @@ from typing import Final
 from changeover.core.catalogue import Catalogue, Column, Constraint, Index, Rule, Table
 from changeover.core.errors import ChangeoverError
 from changeover.core.model import ChangeSet, Lock, Phase, Verdict, Version
-from changeover.schema.compile import Declared, compiled
+from changeover.schema.compile import compiled
+from changeover.schema.declared import Declared
 from changeover.schema.engines import engine_of
 from changeover.schema.operations import OPERATIONS
 from changeover.schema.operations.reading import KEYS, Key, read
