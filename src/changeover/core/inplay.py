@@ -96,7 +96,7 @@ def flying(world: World, pool: str) -> InFlight:
 
 def carrying(world: World) -> frozenset[str]:
     """The pools that get traffic by what any worker or the disk says; every pool if one of them says nothing."""
-    routes = (*world.route.workers.values(), world.route.durable)
+    routes = (*world.route.workers.values(), *world.route.leaving.values(), world.route.durable)
     pools: set[str] = set()
     for route in routes:
         if route is None:

@@ -180,13 +180,16 @@ class RouteReading:
 
     `workers`: worker name -> route (None: it did not answer, or what it says is no route).
     `durable`: what a restart would come up with (None: no file, or unreadable; equal to the running one if a
-    balancer has no such difference). `problem`: words for what does not fit, "" if all agree.
+    balancer has no such difference). `problem`: words for what does not fit, "" if all agree. `leaving`: workers that
+    take no new connections and whose route nothing changes any more; until they are gone, requests on connections
+    that they have go where it says, so their pools count as carrying traffic.
     """
 
     balancer: str
     workers: Mapping[str, Route | None]
     durable: Route | None
     problem: str = ""
+    leaving: Mapping[str, Route | None] = field(default_factory=dict)
 
     @property
     def route(self) -> Route | None:

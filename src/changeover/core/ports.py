@@ -82,6 +82,8 @@ class Capabilities:
     compares: bool = False  # a stale actor's write is refused by the target (rule R5)
     counts_fallbacks: bool = False  # visitors that the candidate could not serve are counted
     finest_share: int = 1  # basis points
+    preview: bool = True  # the idle pool is reached through the balancer, by a secret
+    sticky: bool = True  # a visitor keeps his side, and a share only ever grows for him
 
 
 class Balancer(Protocol):

@@ -24,7 +24,7 @@ from changeover.core.errors import (
     StoreUnusable,
     UnexpectedError,
 )
-from changeover.core.model import Claim, Policy
+from changeover.core.model import Claim, Policy, Route, RouteReading
 from changeover.core.ports import Ports
 from changeover.core.states import ENDED, Event, State
 from changeover.core.steps import Contract, Plan, Step, from_data, unknown_kinds
@@ -273,20 +273,30 @@ class Engine:
         self._looked = clock.boottime()
         wanted = route_from(asked.data["route"])
         reading = self.ports.balancer.read()
-        found = reading.route or reading.durable
-        if found is not None and not found.decides_like(wanted):
-            written = fence_in(found.mark)
-            if written is None or written[1] >= hold.token:
-                raise RouteDrift(
-                    f"the route is {route_words(found)} instead of {route_words(wanted)}: changed by hand",
-                    now="It was left as it is.",
-                    next=("set it back, then: changeover resume", "changeover rollback"),
-                )
-        elif reading.settled and found is not None and not overdue(found, clock.now(), expiry):
+        foreign = next((r for r in _found(reading) if self._is_foreign(r, wanted, hold, history)), None)
+        if foreign is not None:
+            raise RouteDrift(
+                f"the route is {route_words(foreign)} instead of {route_words(wanted)}: changed by hand",
+                now="It was left as it is.",
+                next=("set it back, then: changeover resume", "changeover rollback"),
+            )
+        same = all(r.decides_like(wanted) for r in _found(reading))
+        if same and reading.settled and not any(overdue(r, clock.now(), expiry) for r in _found(reading)):
             return
         expires = int(clock.now() + expiry) if wanted.share else 0
         mark = f"{run.id}.{asked.step}.f{hold.token}"
         self.ports.balancer.commit(replace(wanted, expires=expires, mark=mark), hold)
+
+    def _is_foreign(self, found: Route, wanted: Route, hold: Hold, history: tuple[EventRecord, ...]) -> bool:
+        """Neither what was asked, nor what this run asked before (a balancer that was away), nor an older owner's late write."""
+        if found.decides_like(wanted):
+            return False
+        written = fence_in(found.mark)
+        if written is not None and written[1] < hold.token:
+            return False
+        asked = [e for e in history if e.kind == "asked"]
+        known = [route_from(e.data[key]) for e in asked for key in ("route", "before") if e.data.get(key)]
+        return not any(found.mark and found.mark == k.mark and found.decides_like(k) for k in known)
 
     def _keep(self, run: RunRecord, hold: Hold) -> Progress:
         """While a person decides, the share is still watched; a route changed by hand holds the run."""
@@ -298,6 +308,11 @@ class Engine:
         except PASSING:
             return Progress(run.state, RETRY_EVERY)
         return Progress(run.state, IDLE)
+
+
+def _found(reading: RouteReading) -> tuple[Route, ...]:
+    """Every route that a worker or the disk has; leaving workers cannot be changed, and are no drift."""
+    return tuple(dict.fromkeys(r for r in (*reading.workers.values(), reading.durable) if r is not None))
 
 
 def _was_done(history: tuple[EventRecord, ...], asked: EventRecord) -> bool:

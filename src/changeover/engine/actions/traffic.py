@@ -224,6 +224,12 @@ def drain(ctx: Context, action: Drain) -> Outcome:
     route = world.route.route
     if route is None or route.share_of(action.pool, 0.0 if route.expires == 0 else world.at):
         return _stuck(ctx, action, "the balancer still routes to it, or does not say") or Again()
+    late = [name for name, left in world.route.leaving.items() if left is None or left.share_of(action.pool, 0.0)]
+    if late:
+        return (
+            _stuck(ctx, action, f"{', '.join(late)} is leaving, and still sends what comes on its connections there")
+            or Again()
+        )
     if not world.running(action.pool):
         return Done({"in_flight": 0, "note": "nothing runs there"})
     flight = world.in_flight[action.pool]
