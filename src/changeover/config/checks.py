@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from changeover.config import placeholders, references
-from changeover.config.balancers import Envoy, Haproxy
+from changeover.config.balancers import Balancer, Envoy, Haproxy, HaproxyServers
 from changeover.config.instances import CommandInstances, ProcessInstances
 from changeover.config.kinds import split_address
 from changeover.config.literals import format_duration, format_percent
@@ -128,7 +128,7 @@ def _readiness(instances: ProcessInstances | CommandInstances) -> Iterator[Hint]
         )
 
 
-def _balancers(balancers: tuple[Haproxy | Envoy, ...]) -> Iterator[Hint]:
+def _balancers(balancers: tuple[Balancer, ...]) -> Iterator[Hint]:
     for index in range(1, len(balancers)):
         yield ("balancers", index), "a second balancer is not supported by this version"
     for index, balancer in enumerate(balancers):
@@ -137,24 +137,58 @@ def _balancers(balancers: tuple[Haproxy | Envoy, ...]) -> Iterator[Hint]:
         for pool, target in balancer.targets.items():
             if names[target] > 1:
                 yield ("balancers", index, key, pool), f'"{target}" is named for more than one pool'
-        if isinstance(balancer, Haproxy):
-            if len(str(balancer.socket).encode()) > _LONGEST_SOCKET:
-                yield (
-                    ("balancers", index, "socket"),
-                    f"the path of a socket has at most {_LONGEST_SOCKET} bytes; this one is longer",
-                )
-            if balancer.map == balancer.preview_map:
-                yield ("balancers", index, "preview_map"), "is the same file as map"
-        elif balancer.routes == balancer.preview_secret:
+        yield from _files(index, balancer)
+
+
+def _files(index: int, balancer: Balancer) -> Iterator[Hint]:
+    if isinstance(balancer, Haproxy | HaproxyServers) and len(str(balancer.socket).encode()) > _LONGEST_SOCKET:
+        yield (
+            ("balancers", index, "socket"),
+            f"the path of a socket has at most {_LONGEST_SOCKET} bytes; this one is longer",
+        )
+    match balancer:
+        case Haproxy() if balancer.map == balancer.preview_map:
+            yield ("balancers", index, "preview_map"), "is the same file as map"
+        case Envoy() if balancer.routes == balancer.preview_secret:
             yield ("balancers", index, "preview_secret"), "is the same file as routes"
+        case HaproxyServers():
+            if balancer.config is None and balancer.state_file is None:
+                yield (
+                    ("balancers", index),
+                    "has neither config nor state_file; weights that nobody keeps end at a reload",
+                )
+            yield from _servers(index, balancer)
+        case _:
+            pass
 
 
-def _targets_key(balancer: Haproxy | Envoy) -> str:
-    return "backends" if isinstance(balancer, Haproxy) else "clusters"
+def _servers(index: int, balancer: HaproxyServers) -> Iterator[Hint]:
+    seen: dict[str, str] = {}
+    for pool, names in balancer.servers.items():
+        for number, name in enumerate(names):
+            if name in seen:
+                loc = ("balancers", index, "servers", pool, number)
+                yield loc, f'the server "{name}" is named twice, for {seen[name]} and {pool}'
+            seen.setdefault(name, pool)
 
 
-def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: Haproxy | Envoy) -> Iterator[Hint]:
-    key, word = _targets_key(balancer), "backend" if isinstance(balancer, Haproxy) else "cluster"
+def _targets_key(balancer: Balancer) -> str:
+    return _words(balancer)[0]
+
+
+def _words(balancer: Balancer) -> tuple[str, str]:
+    """The key that has a pool's target, and what the target is called."""
+    match balancer:
+        case Haproxy():
+            return "backends", "backend"
+        case HaproxyServers():
+            return "servers", "server"
+        case Envoy():
+            return "clusters", "cluster"
+
+
+def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: Balancer) -> Iterator[Hint]:
+    key, word = _words(balancer)
     for pool in balancer.targets:
         if pool not in instances.pools:
             yield ("balancers", 0, key, pool), f"there is no such pool; instances.pools has {_listed(instances.pools)}"
@@ -163,7 +197,7 @@ def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: Hapro
             yield ("balancers", 0, key), f'the pool "{pool}" has no {word}'
 
 
-def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: Haproxy | Envoy) -> Iterator[Hint]:
+def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: Balancer) -> Iterator[Hint]:
     entry = urlsplit(balancer.entry)
     own = {("entry",): (entry.hostname or "", entry.port or (443 if entry.scheme == "https" else 80))}
     if isinstance(balancer, Envoy):

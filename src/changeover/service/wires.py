@@ -48,7 +48,7 @@ class Instances:
 
 @dataclass(frozen=True, slots=True)
 class Balancer:
-    """`kind` is haproxy or envoy; `targets` is pool -> backend or cluster."""
+    """`kind` is haproxy, haproxy-servers or envoy; `targets` is pool -> backend or cluster, `servers` pool -> servers of `backend`."""
 
     kind: str
     name: str
@@ -61,6 +61,10 @@ class Balancer:
     admin: str = ""
     routes: str = ""
     preview_secret: str = ""
+    backend: str = ""
+    servers: Mapping[str, tuple[str, ...]] | None = None
+    state_file: str | None = None
+    reload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,19 @@ def _balancer(settings: Settings) -> Balancer:
             map=str(wanted.map),
             preview_map=str(wanted.preview_map),
             config=None if wanted.config is None else str(wanted.config),
+        )
+    if wanted.type == "haproxy-servers":
+        return Balancer(
+            "haproxy-servers",
+            wanted.name,
+            wanted.entry,
+            targets,
+            socket=str(wanted.socket),
+            config=None if wanted.config is None else str(wanted.config),
+            backend=wanted.backend,
+            servers=dict(wanted.servers),
+            state_file=None if wanted.state_file is None else str(wanted.state_file),
+            reload=wanted.reload,
         )
     return Balancer(
         "envoy",

@@ -110,6 +110,21 @@ def _balancer(wires: Wires) -> Balancer:
                 config_path=wanted.config,
             )
         )
+    if wanted.kind == "haproxy-servers":
+        from changeover.drivers.balancers.haproxy_servers import HaproxyServersBalancer, HaproxyServersSettings
+
+        return HaproxyServersBalancer(
+            HaproxyServersSettings(
+                name=wanted.name,
+                socket=wanted.socket,
+                backend=wanted.backend,
+                servers=wanted.servers or {},
+                entry=wanted.entry,
+                config_path=wanted.config,
+                state_path=wanted.state_file,
+                reload=wanted.reload,
+            )
+        )
     from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
 
     return EnvoyBalancer(

@@ -44,10 +44,10 @@ class Counting:
         self._lock = threading.Lock()
 
     def health(self, pool: str) -> PoolHealth:
-        backend = self._backend(pool)
+        self._backend(pool)
         readings = [
             _health(worker, rows)
-            for worker, rows in self._master.each(lambda w: None if w.old else self._rows(w, backend))
+            for worker, rows in self._master.each(lambda w: None if w.old else self._rows(w, pool))
             if rows is not None
         ]
         return min(readings, key=lambda h: (h.healthy, -h.known))
@@ -57,9 +57,9 @@ class Counting:
 
         So a websocket that opens or closes in between never makes an ordinary request invisible.
         """
-        backend = self._backend(pool)
+        self._backend(pool)
         try:
-            answers = self._master.each(lambda w: self._busy(w, pool, backend))
+            answers = self._master.each(lambda w: self._busy(w, pool))
         except ChangeoverError as error:
             return InFlight(None, None, error.what)
         lost = self._lose_sight(pool, {worker.pid: total for worker, (total, _, _) in answers})
@@ -71,8 +71,8 @@ class Counting:
         return InFlight(requests, long_lived, ", ".join(detail))
 
     def counters(self, pool: str) -> Counters:
-        backend = self._backend(pool)
-        answers = self._master.each(lambda w: self._counts(w, pool, backend))
+        self._backend(pool)
+        answers = self._master.each(lambda w: self._counts(w, pool))
         with self._lock:
             memory = self._pools[pool]
             now = {worker.pid: counts for worker, counts in answers}
@@ -90,26 +90,26 @@ class Counting:
                 memory.busy.clear()
 
     def cut(self, pool: str, fence: Fence) -> int:
-        backend = self._backend(pool)
-        found = self._sessions(backend)
+        self._backend(pool)
+        found = self._sessions(pool)
         shut: set[tuple[int, str]] = set()
         for worker, sessions in found:
             for session in sessions:
                 fence.check()
                 if self._shut_down(worker, session):
                     shut.add((worker.pid, session.id))
-        self._wait_gone(backend, shut)
+        self._wait_gone(pool, shut)
         return len(shut)
 
-    def _wait_gone(self, backend: str, shut: set[tuple[int, str]]) -> None:
+    def _wait_gone(self, pool: str, shut: set[tuple[int, str]]) -> None:
         deadline = time.monotonic() + CUT_WITHIN
         while shut:
-            left = {(w.pid, s.id) for w, sessions in self._sessions(backend) for s in sessions} & shut
+            left = {(w.pid, s.id) for w, sessions in self._sessions(pool) for s in sessions} & shut
             if not left:
                 return
             if time.monotonic() > deadline:
                 raise BalancerRefused(
-                    f"{len(left)} of {len(shut)} sessions of {backend} are still open after they were shut down",
+                    f"{len(left)} of {len(shut)} sessions of {pool} are still open after they were shut down",
                     now="The others were cut.",
                     next=("changeover status", "changeover resume"),
                 )
@@ -126,27 +126,32 @@ class Counting:
         wire.demand_blank(command, reply)
         return True
 
-    def _sessions(self, backend: str) -> list[tuple[Worker, list[Session]]]:
+    def _sessions(self, pool: str) -> list[tuple[Worker, list[Session]]]:
         def ask(worker: Worker) -> list[Session]:
             every = wire.parse_sessions(self._master.tell(worker, "show sess"))
-            return [s for s in every if s.backend == backend]
+            return [s for s in every if self._has(pool, s)]
 
         return self._master.each(ask)
 
-    def _busy(self, worker: Worker, pool: str, backend: str) -> tuple[int, int, int]:
+    def _has(self, pool: str, session: Session) -> bool:
+        return session.backend == self._backends[pool]
+
+    def _busy(self, worker: Worker, pool: str) -> tuple[int, int, int]:
         before = self._long_lived(worker, pool)
-        whole = _backend_row(self._rows(worker, backend))
+        whole = _backend_row(self._rows(worker, pool))
         return whole.count("qcur") + whole.count("scur"), before, self._long_lived(worker, pool)
 
     def _long_lived(self, worker: Worker, pool: str) -> int:
         return wire.parse_table(self._master.tell(worker, wire.show_table(LONG_TABLE)), "conn_cur").get(pool, 0)
 
-    def _counts(self, worker: Worker, pool: str, backend: str) -> Counters:
-        rows = self._rows(worker, backend)
+    def _counts(self, worker: Worker, pool: str) -> Counters:
+        rows = self._rows(worker, pool)
         table = wire.parse_table(self._master.tell(worker, wire.show_table(FALLBACK_TABLE)), "http_req_cnt")
         return counts_of(rows, table.get(pool, 0))
 
-    def _rows(self, worker: Worker, backend: str) -> list[Stat]:
+    def _rows(self, worker: Worker, pool: str) -> list[Stat]:
+        """The rows of the pool's servers, and the row BACKEND that has them."""
+        backend = self._backends[pool]
         rows = [r for r in wire.parse_stat(self._master.tell(worker, "show stat")) if r.backend == backend]
         if not any(r.server == "BACKEND" for r in rows):
             raise BalancerMisconfigured(

@@ -24,6 +24,11 @@ SHORTEST_HARD_STOP = 300.0  # seconds: the default hard limit of a drain
 LONGEST_KEEP_ALIVE = 30.0  # seconds: the default soft limit of a drain
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
 class _Settings(Protocol):
     @property
     def name(self) -> str: ...
@@ -53,9 +58,9 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
     else:
         found = [Finding(subject, ok=True, detail=f"{master.path} answers")]
         looks = [
-            lambda: _level(settings, master, worker),
+            lambda: level(settings, master, worker),
             lambda: _version(settings, master),
-            lambda: _reloads(settings, master),
+            lambda: reloads(settings, master),
             lambda: _map(settings, master, worker),
             lambda: _pools(settings, master, worker),
             lambda: _tables(settings, master, worker),
@@ -75,10 +80,11 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
 # the running HAProxy -----------------------------------------------------------------------------------
 
 
-def _level(settings: _Settings, master: MasterSocket, worker: Worker) -> Iterator[Finding]:
-    level = master.tell(worker, "show cli level").strip()
+def level(settings: _Named, master: MasterSocket, worker: Worker) -> Iterator[Finding]:
+    """Whether the socket may change anything."""
+    found = master.tell(worker, "show cli level").strip()
     fix = "start haproxy with -S PATH,mode,660,level,admin"
-    yield Finding(f"{settings.name}: level", level == "admin", f"the master socket has level {level[:20] or '?'}", fix)
+    yield Finding(f"{settings.name}: level", found == "admin", f"the master socket has level {found[:20] or '?'}", fix)
 
 
 def _version(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
@@ -88,7 +94,8 @@ def _version(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
     yield Finding(f"{settings.name}: version", version >= OLDEST, detail, "versioned maps need HAProxy 2.4 or newer")
 
 
-def _reloads(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
+def reloads(settings: _Named, master: MasterSocket) -> Iterator[Finding]:
+    """Whether the running configuration is the file's."""
     reply = master.ask("show proc")
     failed = wire.failed_reloads(reply)
     old = sum(1 for w in wire.parse_workers(reply) if w.old)
@@ -216,10 +223,11 @@ def _configuration(settings: _Settings) -> Iterator[Finding]:
         detail = f"{settings.config_path} cannot be read: {error.strerror}"
         yield Finding(subject, ok=False, detail=detail, fix="name the right file, or none", fatal=False)
         return
-    yield from _options(subject, site)
+    yield from options(subject, site)
 
 
-def _options(subject: str, site: HaproxySite) -> Iterator[Finding]:
+def options(subject: str, site: HaproxySite) -> Iterator[Finding]:
+    """Whether a reload or a drain would lose requests."""
     yield Finding(
         subject,
         site.idle_close,

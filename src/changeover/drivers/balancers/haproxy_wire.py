@@ -72,6 +72,12 @@ def set_route(map_path: str, value: str) -> str:
     return f"set map {safe_path(map_path)} {ROUTE_KEY} {value}"
 
 
+def show_servers(backend: str) -> str:
+    if not _POOL.fullmatch(backend.replace(".", "_")):
+        raise BalancerMisconfigured(f"{backend!r} is not the name of a backend")
+    return f"show servers state {backend}"
+
+
 def show_table(name: str) -> str:
     if not _POOL.fullmatch(name):
         raise BalancerMisconfigured(f"{name!r} is not a table name")
@@ -279,12 +285,13 @@ def parse_table(reply: str, column: str) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One line of `show sess`: a request or connection that is open."""
+    """One line of `show sess`: a request or connection that is open. `tunnel`: it was switched to another protocol."""
 
     id: str
     backend: str
     server: str
     age: str
+    tunnel: bool = False
 
 
 def parse_sessions(reply: str) -> tuple[Session, ...]:
@@ -296,5 +303,6 @@ def parse_sessions(reply: str) -> tuple[Session, ...]:
         match = re.match(r"(0x[0-9a-f]+): .*?\bbe=(\S+) srv=(\S+) .*?\bage=(\S+)", line)
         if not match:
             raise strange("show sess", line)
-        found.append(Session(match[1], match[2], match[3], match[4]))
+        tunnel = len(re.findall(r" r[qp]\[[^\]]*\ban=0+h", line)) == 2
+        found.append(Session(match[1], match[2], match[3], match[4], tunnel))
     return tuple(found)
