@@ -64,8 +64,9 @@ def of_parts(parts: Parts) -> Iterator[Hint]:
     if balancers is not None:
         yield from _balancers(balancers)
     if instances is not None and balancers:
-        yield from _pools_agree(instances, balancers[0])
-        yield from _ports_apart(instances, balancers[0])
+        for index, balancer in enumerate(balancers):
+            yield from _pools_agree(instances, index, balancer)
+            yield from _ports_apart(instances, index, balancer)
     if release is not None:
         yield from _shift(release)
         yield from _gates(release, parts)
@@ -129,8 +130,10 @@ def _readiness(instances: ProcessInstances | CommandInstances) -> Iterator[Hint]
 
 
 def _balancers(balancers: tuple[Balancer, ...]) -> Iterator[Hint]:
-    for index in range(1, len(balancers)):
-        yield ("balancers", index), "a second balancer is not supported by this version"
+    called = [balancer.name for balancer in balancers]
+    for index, name in enumerate(called):
+        if name in called[:index]:
+            yield ("balancers", index), f'another balancer is called "{name}", too; give each a name of its own'
     for index, balancer in enumerate(balancers):
         key = _targets_key(balancer)
         names = Counter(balancer.targets.values())
@@ -187,17 +190,20 @@ def _words(balancer: Balancer) -> tuple[str, str]:
             return "clusters", "cluster"
 
 
-def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: Balancer) -> Iterator[Hint]:
+def _pools_agree(instances: ProcessInstances | CommandInstances, index: int, balancer: Balancer) -> Iterator[Hint]:
     key, word = _words(balancer)
     for pool in balancer.targets:
         if pool not in instances.pools:
-            yield ("balancers", 0, key, pool), f"there is no such pool; instances.pools has {_listed(instances.pools)}"
+            yield (
+                ("balancers", index, key, pool),
+                f"there is no such pool; instances.pools has {_listed(instances.pools)}",
+            )
     for pool in instances.pools:
         if pool not in balancer.targets:
-            yield ("balancers", 0, key), f'the pool "{pool}" has no {word}'
+            yield ("balancers", index, key), f'the pool "{pool}" has no {word}'
 
 
-def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: Balancer) -> Iterator[Hint]:
+def _ports_apart(instances: ProcessInstances | CommandInstances, index: int, balancer: Balancer) -> Iterator[Hint]:
     entry = urlsplit(balancer.entry)
     own = {("entry",): (entry.hostname or "", entry.port or (443 if entry.scheme == "https" else 80))}
     if isinstance(balancer, Envoy):
@@ -207,7 +213,7 @@ def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: Balan
             for loc, (host, port) in own.items():
                 same_host = host == slot.host or (host in _LOCAL and slot.host in _LOCAL)
                 if same_host and port == slot.port:
-                    yield ("balancers", 0, *loc), f"port {port} belongs to the instance {slot.name}"
+                    yield ("balancers", index, *loc), f"port {port} belongs to the instance {slot.name}"
 
 
 def _shift(release: ReleasePolicy) -> Iterator[Hint]:

@@ -39,7 +39,9 @@ class Settings(Section):
     )
     state: HerePath = Field(default=Path(".changeover/state.db"), description="the journal; keep it")
     instances: Instances = Field(description="where the application runs")
-    balancers: Annotated[tuple[Balancer, ...], Field(min_length=1)] = Field(description="exactly one in this version")
+    balancers: Annotated[tuple[Balancer, ...], Field(min_length=1)] = Field(
+        description="every balancer that users come through; changed together"
+    )
     database: Database | None = Field(default=None, description="leave it out if the application has none")
     release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="how releases go")
     probes: tuple[Probe, ...] = Field(default=(), description="without probes a version's proof is UNVERIFIED")
@@ -67,11 +69,6 @@ class Settings(Section):
         The same wherever the file lies, and whatever a secret's value is.
         """
         return self.origin.digest
-
-    @property
-    def balancer(self) -> Balancer:
-        """The one balancer."""
-        return self.balancers[0]
 
     def slots(self) -> Mapping[str, tuple[Slot, ...]]:
         """Pool -> its slots, in the order of the file."""

@@ -106,7 +106,8 @@ class Instance:
     """One observation of one instance.
 
     `started` identifies this start of the process (pid and start time); it changes when the instance restarts
-    itself, and then its proof is void (rule R1). `note` says why it is not ready.
+    itself, and then its proof is void (rule R1). `note` says why it is not ready. `requests` is its own count of what users
+    asked since this start, None if it does not tell.
     """
 
     slot: Slot
@@ -115,6 +116,7 @@ class Instance:
     ready: bool = False
     identity: Identity | None = None
     note: str = ""
+    requests: int | None = None
 
     def proves(self, version: Version, build: str = "") -> bool:
         """Ready, and runs this version and, if a build is asked for, this build."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from changeover.core.model import (
     Applied,
@@ -140,6 +140,22 @@ class Balancer(Protocol):
 
     def by_hand_preview(self, pool: str) -> Sequence[str]:
         """A curl that asks the pool through the preview, to which a path is appended; it reads the secret from its file."""
+
+
+@runtime_checkable
+class Stages(Protocol):
+    """A balancer that can find out, before anything is changed, whether a commit would be refused."""
+
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Prepare the route without making it so. Raises what `commit` would raise."""
+
+
+@runtime_checkable
+class Reaches(Protocol):
+    """Several balancers: a way back is not held up by one that is away."""
+
+    def commit_reachable(self, route: Route, fence: Fence) -> RouteReading:
+        """As `commit`, but whoever answers is changed, and nothing is reverted. Raises if anybody was left out."""
 
 
 class Runtime(Protocol):

@@ -21,6 +21,7 @@ import changeover
 from changeover.core.model import Policy, Slot
 
 if TYPE_CHECKING:
+    from changeover.config import Balancer as Configured
     from changeover.config import Settings
 
 LEAVES = ".wires.json"
@@ -44,6 +45,7 @@ class Instances:
     identity: str = ""
     version_key: str = "version"
     build_key: str = "build"
+    requests_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Wires:
     slots: Mapping[str, tuple[Slot, ...]]
     policy: Policy
     instances: Instances
-    balancer: Balancer
+    balancers: tuple[Balancer, ...]
     database: Database | None
     probes: tuple[tuple[str, tuple[str, ...], float], ...]
     smoke: tuple[tuple[str, int, str | None], ...]
@@ -171,7 +173,7 @@ def of(settings: Settings) -> Wires:
         slots=dict(settings.slots()),
         policy=settings.policy(),
         instances=_instances(settings),
-        balancer=_balancer(settings),
+        balancers=tuple(_balancer(b) for b in settings.balancers),
         database=_database(settings),
         probes=tuple((p.name, p.command, p.timeout) for p in settings.probes),
         smoke=tuple((s.get, s.status, s.contains) for s in settings.smoke),
@@ -187,6 +189,7 @@ def _instances(settings: Settings) -> Instances:
         "identity": wanted.identity.get,
         "version_key": wanted.identity.version,
         "build_key": wanted.identity.build,
+        "requests_key": wanted.identity.requests or "",
     }
     if wanted.type == "process":
         return Instances(
@@ -200,8 +203,7 @@ def _instances(settings: Settings) -> Instances:
     return Instances("command", start=wanted.start, stop=wanted.stop, status=wanted.status, **proof)  # type: ignore[arg-type]
 
 
-def _balancer(settings: Settings) -> Balancer:
-    wanted = settings.balancer
+def _balancer(wanted: Configured) -> Balancer:
     targets = dict(wanted.targets)
     if wanted.type == "haproxy":
         return Balancer(

@@ -62,7 +62,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
         pools=(first, second),
         policy=wires.policy,
         ports=Ports(
-            balancer=_balancer(wires),
+            balancer=_balancers(wires),
             runtime=_runtime(wires, secrets, host, web),
             database=_database(wires, secrets),
             prober=_prober(wires, host, web),
@@ -94,8 +94,17 @@ def changes(database: _wires.Database | None) -> tuple[ChangeSet, ...]:
     return read_directory(database.changes, database.kind)
 
 
-def _balancer(wires: Wires) -> Balancer:
-    wanted = wires.balancer
+def _balancers(wires: Wires) -> Balancer:
+    """The one balancer, or all of them as one."""
+    found = [_balancer(b) for b in wires.balancers]
+    if len(found) == 1:
+        return found[0]
+    from changeover.drivers.balancers.several import SeveralBalancers
+
+    return SeveralBalancers(found)
+
+
+def _balancer(wanted: _wires.Balancer) -> Balancer:
     if wanted.kind == "haproxy":
         from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
 
@@ -143,7 +152,9 @@ def _checks(wires: Wires) -> Checks:
     from changeover.drivers.runtimes.proof import Checks
 
     asked = wires.instances
-    return Checks(asked.ready, asked.identity, asked.version_key, asked.build_key, asked.ready_timeout)
+    return Checks(
+        asked.ready, asked.identity, asked.version_key, asked.build_key, asked.ready_timeout, asked.requests_key
+    )
 
 
 def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
