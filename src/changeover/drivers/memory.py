@@ -57,6 +57,7 @@ class MemoryInstance:
     identity: Identity
     number: int  # the how-manieth start of this world: identifies the start
     ready: bool = True
+    requests: int | None = None  # its own count, if it keeps one
 
 
 @dataclass(slots=True)
@@ -259,7 +260,7 @@ class MemoryRuntime:
             return Instance(slot, Process.STOPPED, note="not running")
         ready = found.ready and slot.name not in self.world.never_ready
         note = "" if ready else "not ready: told to be so"
-        return Instance(slot, Process.RUNNING, str(found.number), ready, found.identity, note)
+        return Instance(slot, Process.RUNNING, str(found.number), ready, found.identity, note, found.requests)
 
     def start(self, slot: Slot, version: Version, build: str, fence: Fence) -> None:
         found = self.world.instances.get(slot.name)

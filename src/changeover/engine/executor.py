@@ -104,6 +104,7 @@ class Engine:
         if run.state in (State.PAUSED, State.BLOCKED):
             return self._keep(run, hold)
         if run.state in (State.HELD, State.UNKNOWN):
+            self._mend(run, hold)
             return Progress(run.state, IDLE)
         data = json.loads(run.plan)
         missing = unknown_kinds(data)
@@ -286,6 +287,32 @@ class Engine:
         expires = int(clock.now() + expiry) if wanted.share else 0
         mark = f"{run.id}.{asked.step}.f{hold.token}"
         self.ports.balancer.commit(replace(wanted, expires=expires, mark=mark), hold)
+
+    def _mend(self, run: RunRecord, hold: Hold) -> None:
+        """While a person must look: what came back with an older route of ours is corrected; nothing else is touched.
+
+        Where to: to what was asked, if it was read back or leads home, else to what was there before.
+        """
+        clock, history = self.ports.clock, self.journal.events(run.id)
+        asked = last_asked(history)
+        if asked is None or clock.boottime() - self._looked < DRIFT_EVERY / 2:
+            return
+        self._looked = clock.boottime()
+        forth = _was_done(history, asked) or run.kind in WAYS_BACK
+        wanted = (
+            route_from(asked.data["route"]) if forth else asked.data.get("before") and route_from(asked.data["before"])
+        )
+        try:
+            reading = self.ports.balancer.read()
+            if wanted is None or reading.settled or None in reading.workers.values():
+                return
+            if any(self._is_foreign(r, wanted, hold, history) for r in _found(reading)):
+                return
+            self.ports.balancer.commit(wanted, hold)
+        except PASSING:
+            return
+        words = f"corrected: {reading.problem or 'the balancers disagreed'}"
+        self.journal.record(run, hold.token, "mended", asked.step, {"route": route_words(wanted), "what": words})
 
     def _is_foreign(self, found: Route, wanted: Route, hold: Hold, history: tuple[EventRecord, ...]) -> bool:
         """Neither what was asked, nor what this run asked before (a balancer that was away), nor an older owner's late write."""

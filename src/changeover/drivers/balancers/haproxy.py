@@ -111,6 +111,16 @@ class HaproxyBalancer:
         self._counting.forget_lost()
         return self._settled(route, fence)
 
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Open a version on every worker and write a draft of the file; nobody reads either. Raises as `commit`."""
+        value = wire.encode_route(route, list(self.settings.backends))
+        now = self._file.read()
+        if now.token > fence.token:
+            raise fenced_out(self.settings.map_path, now, fence)
+        self._prepared(value, fence)
+        with self._file.drafted(value, fence):
+            fence.check()
+
     def fence_off(self, fence: Fence) -> RouteReading:
         """At a take-over: commit what each worker and the file have, as it is, under the new fence.
 

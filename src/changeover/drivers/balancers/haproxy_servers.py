@@ -155,6 +155,15 @@ class HaproxyServersBalancer:
         self._counting.forget_lost()
         return self._settled(route, fence)
 
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Every server is there, and a draft of the file can be written. Raises as `commit`."""
+        wire.encode_route(route, list(self.settings.servers))
+        self._no_newer(fence)
+        states = by_pool(self._newest(), self.settings.servers)
+        wanted = Wanted(route, split_for(route.share, *self._sizes(route, states)))
+        with self._file.drafted(wanted.text(list(self.settings.servers)), fence):
+            fence.check()
+
     def _sizes(self, route: Route, states: Mapping[str, Sequence[ServerState]]) -> tuple[int, int]:
         """Servers of both pools that take part. A pool that is out as a whole comes in as a whole."""
         found = [[s for s in states[p] if not s.is_out] or states[p] for p in (route.live, route.candidate)]

@@ -103,7 +103,7 @@ class ProcessRuntime:
         if not self.table.lives(found.main):
             proof = replace(proof, ready=False, note=f"it ended while it was looked at; read {self.log_of(slot)}")
         started = self._start_of(found.main)
-        return Instance(slot, Process.RUNNING, started, proof.ready, proof.identity, proof.note)
+        return Instance(slot, Process.RUNNING, started, proof.ready, proof.identity, proof.note, proof.requests)
 
     def _observe_stranger(self, slot: Slot) -> Instance:
         inodes = self.table.listeners(slot.host, slot.port)

@@ -21,6 +21,7 @@ class Checks:
     version: str = "version"
     build: str = "build"
     timeout: float = 5.0
+    requests: str = ""  # the key with the instance's own count of requests; "": it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Proof:
     ready: bool
     identity: Identity | None
     note: str
+    requests: int | None = None
 
 
 def url_of(slot: Slot, path: str) -> str:
@@ -55,7 +57,17 @@ class Inspector:
         identity, problem = self.read(answer)
         if ready.status != 200:
             return Proof(True, ready=False, identity=identity, note=f"{self.checks.ready} answers {ready.status}")
-        return Proof(True, ready=identity is not None, identity=identity, note=problem)
+        return Proof(True, identity is not None, identity, problem, self._requests(answer))
+
+    def _requests(self, answer: Answer) -> int | None:
+        """The instance's own count, None if it is not told or is no count."""
+        if not self.checks.requests:
+            return None
+        try:
+            count = json.loads(answer.body).get(self.checks.requests)
+        except (ValueError, RecursionError, AttributeError):
+            return None
+        return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
     def read(self, answer: Answer) -> tuple[Identity | None, str]:
         """(identity, "") or (None, what is wrong with the answer of the identity path)."""

@@ -14,8 +14,10 @@ from changeover.core.errors import (
     SchemaDrift,
     WouldBreak,
 )
-from changeover.core.model import AtDeadline, Counters, Promise, Route, World
+from changeover.core.model import AtDeadline, Counters, Promise, Route, RouteReading, World
+from changeover.core.ports import Reaches
 from changeover.core.steps import Bake, Drain, Shift
+from changeover.engine.actions import strangers
 from changeover.engine.actions.instances import look
 from changeover.engine.context import (
     POLL,
@@ -54,9 +56,11 @@ def shift(ctx: Context, action: Shift) -> Outcome:
         "at": clock.now(),
         "counts": {p: _counted(ctx.ports.balancer.counters(p)) for p in (action.pool, action.other)},
     }
+    if counted := strangers.begin(ctx, world, (action.pool, action.other)):
+        asked["own"] = counted
     ctx.note("asked", asked, facts=_promised(ctx, action))
     began = clock.boottime()
-    after = ctx.ports.balancer.commit(wanted, ctx.hold)
+    after = _commit(ctx, wanted)
     if after.route is None or not after.route.decides_like(wanted):
         raise BalancerRefused(
             f"the read-back shows {after.route}, not what was asked",
@@ -69,6 +73,14 @@ def shift(ctx: Context, action: Shift) -> Outcome:
         "workers": len(after.workers),
     }
     return Done(taken, _serves(ctx, action))
+
+
+def _commit(ctx: Context, wanted: Route) -> RouteReading:
+    """A way back does not wait for a balancer that is away: the others go home at once, and the error names the one left out."""
+    balancer = ctx.ports.balancer
+    if ctx.plan.kind in ("rollback", "abort") and isinstance(balancer, Reaches):
+        return balancer.commit_reachable(wanted, ctx.hold)
+    return balancer.commit(wanted, ctx.hold)
 
 
 def _may_take(ctx: Context, action: Shift, world: World) -> None:
@@ -156,6 +168,9 @@ def bake(ctx: Context, action: Bake) -> Outcome:
         return GoBack(finding.reason)
     if ctx.ports.clock.boottime() - float(start.data["boottime"]) < action.seconds:
         return Again()
+    stranger = strangers.found(ctx, ctx.world(), action.pool, ctx.ports.balancer.counters(action.pool))
+    if stranger is not None:
+        return Stuck(stranger)
     if finding.judgement is plain.Judgement.INCONCLUSIVE:
         signal = ctx.journal.wait_or_take(ctx.run, ctx.hold.token, "go-on", ctx.step.key)
         if signal is None:
@@ -232,10 +247,14 @@ def drain(ctx: Context, action: Drain) -> Outcome:
         )
     if not world.running(action.pool):
         return Done({"in_flight": 0, "note": "nothing runs there"})
+    strangers.remember(ctx, world, action.pool)
     flight = world.in_flight[action.pool]
     if flight.is_zero:
         empty = ctx.last("empty")
         if empty is not None and ctx.events[-1].kind == "empty":
+            stranger = strangers.found(ctx, world, action.pool, ctx.ports.balancer.counters(action.pool))
+            if stranger is not None:
+                return Stuck(stranger)
             return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), "cut": _cut_before(ctx)})
         if ctx.elapsed() >= SETTLE:
             ctx.note("empty")
