@@ -68,6 +68,8 @@ def of_parts(parts: Parts) -> Iterator[Hint]:
             yield from _pools_agree(instances, index, balancer)
             yield from _ports_apart(instances, index, balancer)
     if release is not None:
+        if instances is not None:
+            yield from _signals(release, instances)
         yield from _shift(release)
         yield from _gates(release, parts)
         yield from _rules(release)
@@ -231,6 +233,15 @@ def _shift(release: ReleasePolicy) -> Iterator[Hint]:
     if release.drain.soft > release.drain.hard:
         soft, hard = format_duration(release.drain.soft), format_duration(release.drain.hard)
         yield ("release", "drain", "soft"), f"{soft} is longer than the hard limit of {hard}"
+
+
+def _signals(release: ReleasePolicy, instances: ProcessInstances | CommandInstances) -> Iterator[Hint]:
+    for kind in ("websockets", "event_streams"):
+        if getattr(release.long_lived, kind).policy == "signal" and instances.signal is None:
+            yield (
+                ("release", "long_lived", kind, "policy"),
+                "signal needs instances.signal: how the application is told",
+            )
 
 
 def _gates(release: ReleasePolicy, parts: Parts) -> Iterator[Hint]:

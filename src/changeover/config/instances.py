@@ -78,6 +78,9 @@ class ProcessInstances(Section):
     identity: IdentityCheck = Field(description="how an instance proves version and build")
     ready: ReadyCheck = Field(description="when an instance counts as ready")
     stop_within: Annotated[float, Seconds("1s", "1h")] = Field(default=30.0, description="time to end after SIGTERM")
+    signal: Literal["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGQUIT", "SIGWINCH"] | None = Field(
+        default=None, description="tells an instance to send its long-lived connections away, if it understands that"
+    )
 
     def slots(self, pool: str) -> tuple[Slot, ...]:
         """The places of the pool's instances, numbered from 1."""
@@ -105,6 +108,9 @@ class CommandInstances(Section):
     identity: IdentityCheck = Field(description="how an instance proves version and build")
     ready: ReadyCheck = Field(description="when an instance counts as ready")
     stop_within: Annotated[float, Seconds("1s", "1h")] = Field(default=30.0, description="time that `stop` may take")
+    signal: Annotated[tuple[str, ...], Argv(placeholders.MANAGE)] | None = Field(
+        default=None, description="tells an instance to send its long-lived connections away"
+    )
 
     def slots(self, pool: str) -> tuple[Slot, ...]:
         """The places of the pool's instances, numbered from 1."""

@@ -19,7 +19,7 @@ LATER: Final[Mapping[str, frozenset[str]]] = {
     "balancers[]": frozenset({"listen", "listener", "metrics", "stickiness", "target_groups"}),
     "database.limits": frozenset({"replica_lag"}),
     "database.backup": frozenset({"instance", "prove", "type"}),
-    "release": frozenset({"long_lived", "on_inconclusive", "on_silence", "window"}),
+    "release": frozenset({"on_inconclusive", "on_silence", "window"}),
     "release.go_back_when[]": frozenset({"for"}),
 }
 

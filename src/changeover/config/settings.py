@@ -85,6 +85,7 @@ class Settings(Section):
             drain_soft=release.drain.soft,
             drain_hard=release.drain.hard,
             at_deadline=release.at_deadline(),
+            long_lived=release.long_lived.lingers(),
             keep_old=release.keep_old,
             expiry=release.unwatched,
             go_back_when=tuple(rule.rule() for rule in release.go_back_when),

@@ -209,9 +209,12 @@ class RouteReading:
 class InFlight:
     """Requests being processed or queued for a pool, over all workers. None is unknown, and unknown is not zero."""
 
-    requests: int | None
+    requests: int | None  # HTTP/2 streams one by one, and those that wait in a queue
     long_lived: int | None = 0  # websockets and the like, counted apart
     detail: str = ""
+    queued: int = 0  # of the requests, those that no instance has yet
+    kinds: Mapping[str, int] = field(default_factory=dict)  # `Lasting` -> how many of the long-lived are of it
+    lost: int = 0  # their worker ended while they were in flight: nobody knows how they ended
 
     @property
     def is_zero(self) -> bool:
@@ -530,6 +533,40 @@ class Release:
         return any(a.name == name for a in self.acknowledged)
 
 
+class Lasting(StrEnum):
+    """Kinds of connections that outlive a request."""
+
+    WEBSOCKETS = "websockets"
+    EVENT_STREAMS = "event streams"  # server-sent events
+
+
+class Leave(StrEnum):
+    """What is done about long-lived connections to a version that drains."""
+
+    WAIT = "wait"  # as for requests: the drain's own deadline decides
+    SIGNAL = "signal"  # the application is told to send them away; what is left at the deadline is cut
+    CUT = "cut"  # nobody is told; what is left at the deadline is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """The policy for one kind. `within`: seconds from the begin of the drain to its deadline (not for WAIT)."""
+
+    kind: Lasting
+    policy: Leave = Leave.WAIT
+    within: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was closed: its kind (a `Lasting`, or `requests`), the instance, its age in seconds, and the path where a log gives it."""
+
+    kind: str
+    instance: str
+    age: float
+    path: str = ""
+
+
 class RuleMetric(StrEnum):
     """What a plain rule of going back looks at."""
 
@@ -571,6 +608,7 @@ class Policy:
     drain_soft: float = 30.0
     drain_hard: float = 300.0
     at_deadline: AtDeadline = AtDeadline.WAIT
+    long_lived: tuple[Linger, ...] = ()  # kinds that are not named wait
     keep_old: float = 86_400.0
     expiry: float = 60.0  # rule R14: an unwatched share goes home after this
     go_back_when: tuple[GoBackRule, ...] = (

@@ -22,6 +22,7 @@ from changeover.core.model import (
     BackfillStatement,
     Claim,
     Counters,
+    Cut,
     Identity,
     InFlight,
     Instance,
@@ -156,6 +157,22 @@ class Reaches(Protocol):
 
     def commit_reachable(self, route: Route, fence: Fence) -> RouteReading:
         """As `commit`, but whoever answers is changed, and nothing is reverted. Raises if anybody was left out."""
+
+
+@runtime_checkable
+class CutsByKind(Protocol):
+    """A balancer that can tell websockets and event streams from requests, and names what it closes."""
+
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
+        """Close what is still in flight on the pool of these kinds (`Lasting`, or `requests`); returns what was closed."""
+
+
+@runtime_checkable
+class Signals(Protocol):
+    """A runtime that can tell an instance to send its long-lived connections away."""
+
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        """Tell it, once. False if nothing is configured for that. Raises InstanceUnmanageable."""
 
 
 class Runtime(Protocol):

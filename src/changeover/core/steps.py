@@ -22,6 +22,7 @@ from changeover.core.model import (
     AtDeadline,
     BackfillStatement,
     GoBackRule,
+    Linger,
     Route,
     Statement,
     Version,
@@ -191,6 +192,7 @@ class Drain:
     soft: float
     hard: float
     at_deadline: AtDeadline
+    long_lived: tuple[Linger, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,11 @@ class MemoryRuntime:
 
         self.world.effect(f"stop {slot.name}", end, lambda: self._newest(slot, fence))
 
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        fence.check()
+        self.world.effect(f"signal {slot.name}", lambda: None, lambda: self._newest(slot, fence))
+        return True
+
     def log_of(self, slot: Slot) -> str:
         return f"memory:{slot.name}"
 

@@ -40,6 +40,7 @@ class Instances:
     stop: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     stop_within: float = 30.0
+    signal: tuple[str, ...] = ()  # the name of a signal, or a command
     ready: str = ""
     ready_timeout: float = 5.0
     identity: str = ""
@@ -67,6 +68,7 @@ class Balancer:
     servers: Mapping[str, tuple[str, ...]] | None = None
     state_file: str | None = None
     reload: tuple[str, ...] = ()
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +200,17 @@ def _instances(settings: Settings) -> Instances:
             env=dict(wanted.env),
             directory=wanted.directory,
             logs=wanted.logs,
+            signal=() if wanted.signal is None else (wanted.signal,),
             **proof,  # type: ignore[arg-type]
         )
-    return Instances("command", start=wanted.start, stop=wanted.stop, status=wanted.status, **proof)  # type: ignore[arg-type]
+    return Instances(
+        "command",
+        start=wanted.start,
+        stop=wanted.stop,
+        status=wanted.status,
+        signal=wanted.signal or (),
+        **proof,  # type: ignore[arg-type]
+    )
 
 
 def _balancer(wanted: Configured) -> Balancer:
@@ -215,6 +225,7 @@ def _balancer(wanted: Configured) -> Balancer:
             map=str(wanted.map),
             preview_map=str(wanted.preview_map),
             config=None if wanted.config is None else str(wanted.config),
+            log=None if wanted.log is None else str(wanted.log),
         )
     if wanted.type == "haproxy-servers":
         return Balancer(
@@ -224,6 +235,7 @@ def _balancer(wanted: Configured) -> Balancer:
             targets,
             socket=str(wanted.socket),
             config=None if wanted.config is None else str(wanted.config),
+            log=None if wanted.log is None else str(wanted.log),
             backend=wanted.backend,
             servers=dict(wanted.servers),
             state_file=None if wanted.state_file is None else str(wanted.state_file),

@@ -117,6 +117,7 @@ def _balancer(wanted: _wires.Balancer) -> Balancer:
                 backends=wanted.targets,
                 entry=wanted.entry,
                 config_path=wanted.config,
+                log=wanted.log,
             )
         )
     if wanted.kind == "haproxy-servers":
@@ -130,6 +131,7 @@ def _balancer(wanted: _wires.Balancer) -> Balancer:
                 servers=wanted.servers or {},
                 entry=wanted.entry,
                 config_path=wanted.config,
+                log=wanted.log,
                 state_path=wanted.state_file,
                 reload=wanted.reload,
             )
@@ -175,6 +177,7 @@ def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
                 state=wires.state.parent / "instances",
                 env=wanted.env or {},
                 stop_within=wanted.stop_within,
+                signal=next(iter(wanted.signal), ""),
                 resolve=secrets.reveal,
                 redact=secrets.redactor.redact,
             ),
@@ -183,7 +186,9 @@ def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
     from changeover.drivers.runtimes.command import CommandRuntime, CommandSettings
 
     return CommandRuntime(
-        CommandSettings(wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within),
+        CommandSettings(
+            wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within, signal=wanted.signal
+        ),
         host,
         inspector,
     )

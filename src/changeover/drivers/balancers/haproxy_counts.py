@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from changeover.core.errors import BalancerMisconfigured, BalancerRefused, ChangeoverError
-from changeover.core.model import Counters, InFlight, PoolHealth
+from changeover.core.model import Counters, Cut, InFlight, Lasting, PoolHealth
 from changeover.core.ports import Fence
 from changeover.drivers.balancers import haproxy_wire as wire
-from changeover.drivers.balancers.haproxy_config import FALLBACK_TABLE, LONG_TABLE
+from changeover.drivers.balancers.haproxy_config import EVENTS, FALLBACK_TABLE, LONG_TABLE
+from changeover.drivers.balancers.haproxy_log import paths_of
 from changeover.drivers.balancers.haproxy_socket import MasterSocket, WorkerGone
 from changeover.drivers.balancers.haproxy_wire import Session, Stat, Worker
 
@@ -32,6 +34,16 @@ class _Pool:
     ended: Counters = _NONE
     busy: dict[int, int] = field(default_factory=dict)  # worker -> requests in flight when it was last seen
     lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """What one worker carries of a pool: everything, of that what waits in a queue; the long-lived before and after that look."""
+
+    total: int
+    queued: int
+    before: Mapping[Lasting, int]
+    after: Mapping[Lasting, int]
 
 
 class Counting:
@@ -62,13 +74,19 @@ class Counting:
             answers = self._master.each(lambda w: self._busy(w, pool))
         except ChangeoverError as error:
             return InFlight(None, None, error.what)
-        lost = self._lose_sight(pool, {worker.pid: total for worker, (total, _, _) in answers})
-        requests = sum(max(0, total - min(before, after)) for _, (total, before, after) in answers)
-        long_lived = sum(max(before, after) for _, (_, before, after) in answers)
-        detail = [f"worker {w.name}: {total}" for w, (total, _, _) in answers if total]
+        lost = self._lose_sight(pool, {worker.pid: busy.total for worker, busy in answers})
+        kinds = {k.value: sum(max(busy.before[k], busy.after[k]) for _, busy in answers) for k in Lasting}
+        detail = [f"worker {w.name}: {busy.total}" for w, busy in answers if busy.total]
         if lost:
             detail.append(f"{lost} lost sight of: their worker ended")
-        return InFlight(requests, long_lived, ", ".join(detail))
+        return InFlight(
+            requests=sum(max(0, b.total - sum(min(b.before[k], b.after[k]) for k in Lasting)) for _, b in answers),
+            long_lived=sum(kinds.values()),
+            detail=", ".join(detail),
+            queued=sum(busy.queued for _, busy in answers),
+            kinds={kind: count for kind, count in kinds.items() if count},
+            lost=lost,
+        )
 
     def counters(self, pool: str) -> Counters:
         self._backend(pool)
@@ -90,16 +108,31 @@ class Counting:
                 memory.busy.clear()
 
     def cut(self, pool: str, fence: Fence) -> int:
+        return len(self.cut_kinds(pool, frozenset({"requests", *Lasting}), fence))
+
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence, log: str | None = None) -> tuple[Cut, ...]:
+        """Close what is of these kinds. `log`: where HAProxy's access log is, for the paths."""
         self._backend(pool)
-        found = self._sessions(pool)
-        shut: set[tuple[int, str]] = set()
-        for worker, sessions in found:
-            for session in sessions:
-                fence.check()
-                if self._shut_down(worker, session):
-                    shut.add((worker.pid, session.id))
-        self._wait_gone(pool, shut)
-        return len(shut)
+        shut: dict[tuple[int, str], tuple[str, Session]] = {}
+        for worker, sessions in self._sessions(pool):
+            for kind, session in self._of_kinds(worker, pool, sessions):
+                if kind in kinds:
+                    fence.check()
+                    if self._shut_down(worker, session):
+                        shut[worker.pid, session.id] = kind, session
+        self._wait_gone(pool, set(shut))
+        paths = {} if log is None else paths_of(Path(log), {session.client for _, session in shut.values()})
+        return tuple(Cut(kind, s.server, s.seconds, paths.get(s.client, "")) for kind, s in shut.values())
+
+    def _of_kinds(self, worker: Worker, pool: str, sessions: list[Session]) -> list[tuple[str, Session]]:
+        """Each with its kind. Of the answers that are under way, the oldest are event streams: as many as were asked for."""
+        streams = self._lasting(worker, pool)[Lasting.EVENT_STREAMS]
+        answering = sorted((s for s in sessions if s.answering), key=lambda s: -s.seconds)
+        events = {s.id for s in answering[:streams]}
+        return [
+            (Lasting.WEBSOCKETS if s.tunnel else Lasting.EVENT_STREAMS if s.id in events else "requests", s)
+            for s in sessions
+        ]
 
     def _wait_gone(self, pool: str, shut: set[tuple[int, str]]) -> None:
         deadline = time.monotonic() + CUT_WITHIN
@@ -136,13 +169,19 @@ class Counting:
     def _has(self, pool: str, session: Session) -> bool:
         return session.backend == self._backends[pool]
 
-    def _busy(self, worker: Worker, pool: str) -> tuple[int, int, int]:
-        before = self._long_lived(worker, pool)
-        whole = _backend_row(self._rows(worker, pool))
-        return whole.count("qcur") + whole.count("scur"), before, self._long_lived(worker, pool)
+    def _busy(self, worker: Worker, pool: str) -> Busy:
+        before = self._lasting(worker, pool)
+        queued, served = self._waiting_and_served(self._rows(worker, pool))
+        return Busy(queued + served, queued, before, self._lasting(worker, pool))
 
-    def _long_lived(self, worker: Worker, pool: str) -> int:
-        return wire.parse_table(self._master.tell(worker, wire.show_table(LONG_TABLE)), "conn_cur").get(pool, 0)
+    def _waiting_and_served(self, rows: list[Stat]) -> tuple[int, int]:
+        """A backend's `scur` has those in its queue and in its servers' queues, too; its `qcur` has only its own."""
+        queued = sum(r.count("qcur") for r in rows)
+        return queued, max(0, _backend_row(rows).count("scur") - queued)
+
+    def _lasting(self, worker: Worker, pool: str) -> Mapping[Lasting, int]:
+        counts = wire.parse_table(self._master.tell(worker, wire.show_table(LONG_TABLE)), "conn_cur")
+        return {Lasting.WEBSOCKETS: counts.get(pool, 0), Lasting.EVENT_STREAMS: counts.get(pool + EVENTS, 0)}
 
     def _counts(self, worker: Worker, pool: str) -> Counters:
         rows = self._rows(worker, pool)

@@ -29,7 +29,7 @@ from changeover.core.errors import (
     ChangeoverError,
     FencedOut,
 )
-from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading
+from changeover.core.model import Counters, Cut, InFlight, PoolHealth, Route, RouteReading
 from changeover.core.ports import Capabilities, Fence, Finding
 from changeover.drivers.balancers import haproxy_weights as weights
 from changeover.drivers.balancers import haproxy_wire as wire
@@ -68,6 +68,7 @@ class HaproxyServersSettings:
     state_path: str | None = None
     reload: tuple[str, ...] = ()
     timeout: float = 5.0
+    log: str | None = None  # the access log, which tells the paths of what was cut
 
     def __post_init__(self) -> None:
         """Raises BalancerMisconfigured for what cannot work."""
@@ -353,6 +354,10 @@ class HaproxyServersBalancer:
     def cut(self, pool: str, fence: Fence) -> int:
         """Raises BalancerRefused if something is still open 5 s after it was shut down."""
         return self._counting.cut(pool, fence)
+
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
+        """As `cut`, of these kinds only, each named; its path if the settings name HAProxy's access log."""
+        return self._counting.cut_kinds(pool, kinds, fence, self.settings.log)
 
     def preview(self) -> tuple[str, Mapping[str, str]]:
         """The address of an instance of the idle pool, and no header: nothing leads there through the balancer."""

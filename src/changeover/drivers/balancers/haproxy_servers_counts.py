@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from changeover.core.model import Counters
+from changeover.core.model import Counters, Lasting
 from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy_counts import Counting
 from changeover.drivers.balancers.haproxy_socket import MasterSocket
 from changeover.drivers.balancers.haproxy_wire import Session, Stat, Worker, strange
+
+STREAM = 1.0  # seconds that an answer has been under way before it counts as a stream
 
 
 class ServersCounting(Counting):
@@ -29,16 +31,19 @@ class ServersCounting(Counting):
     def _has(self, pool: str, session: Session) -> bool:
         return session.backend == self._backends[pool] and session.server in self._servers[pool]
 
-    def _busy(self, worker: Worker, pool: str) -> tuple[int, int, int]:
-        before = self._tunnels(worker, pool)
-        rows = self._rows(worker, pool)
-        here = sum(r.count("qcur") + (r.count("scur") if r.server != "BACKEND" else 0) for r in rows)
-        return here, before, self._tunnels(worker, pool)
+    def _waiting_and_served(self, rows: list[Stat]) -> tuple[int, int]:
+        return sum(r.count("qcur") for r in rows), sum(r.count("scur") for r in rows if r.server != "BACKEND")
 
-    def _tunnels(self, worker: Worker, pool: str) -> int:
-        """Connections that were switched to another protocol (websockets): no analyser is left on either side."""
-        every = wire.parse_sessions(self._master.tell(worker, "show sess"))
-        return sum(1 for s in every if s.tunnel and self._has(pool, s))
+    def _lasting(self, worker: Worker, pool: str) -> Mapping[Lasting, int]:
+        """By the sessions: a protocol was switched to (no analyser is left), or an answer has been under way for a while.
+
+        Nothing marks an event stream here, so a long download looks like one.
+        """
+        mine = [s for s in wire.parse_sessions(self._master.tell(worker, "show sess")) if self._has(pool, s)]
+        return {
+            Lasting.WEBSOCKETS: sum(1 for s in mine if s.tunnel),
+            Lasting.EVENT_STREAMS: sum(1 for s in mine if s.answering and s.seconds >= STREAM),
+        }
 
     def _counts(self, worker: Worker, pool: str) -> Counters:
         """Errors on the way to a server count for it even where another server answered instead."""

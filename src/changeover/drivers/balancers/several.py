@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from changeover.core.errors import (
@@ -26,8 +27,8 @@ from changeover.core.errors import (
     ChangeoverError,
     FencedOut,
 )
-from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading
-from changeover.core.ports import Balancer, Capabilities, Fence, Finding, Stages
+from changeover.core.model import Counters, Cut, InFlight, PoolHealth, Route, RouteReading
+from changeover.core.ports import Balancer, Capabilities, CutsByKind, Fence, Finding, Stages
 
 T = TypeVar("T")
 
@@ -206,6 +207,12 @@ class SeveralBalancers:
             _sum([f.requests for _, f in found]),
             _sum([f.long_lived for _, f in found]),
             ", ".join(f"{m.name}: {f.detail}" for m, f in found if f.detail),
+            sum(f.queued for _, f in found),
+            {
+                kind: sum(f.kinds.get(kind, 0) for _, f in found)
+                for kind in sorted({k for _, f in found for k in f.kinds})
+            },
+            sum(f.lost for _, f in found),
         )
 
     def counters(self, pool: str) -> Counters:
@@ -219,6 +226,13 @@ class SeveralBalancers:
 
     def cut(self, pool: str, fence: Fence) -> int:
         return sum(m.cut(pool, fence) for m in self.members)
+
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
+        """Of those that can tell kinds apart; the others hold on to what they have."""
+        able = [m for m in self.members if isinstance(m, CutsByKind)]
+        return tuple(
+            replace(c, instance=f"{m.name}/{c.instance}") for m in able for c in m.cut_kinds(pool, kinds, fence)
+        )
 
     def preview(self) -> tuple[str, Mapping[str, str]]:
         """Through the first of them that has one."""

@@ -37,6 +37,7 @@ class CommandSettings:
     status: tuple[str, ...]
     start_within: float = 30.0
     stop_within: float = 30.0
+    signal: tuple[str, ...] = ()  # tells an instance to send its long-lived connections away
     status_within: float = 5.0
 
 
@@ -138,6 +139,17 @@ class CommandRuntime:
             f"{slot.name} runs {said}, not {version}{f' ({build})' if build else ''}",
             next=("retire it first: changeover status shows what it is",),
         )
+
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        """Run the user's command. Raises CommandFailed."""
+        if not self.settings.signal:
+            return False
+        command = argv.fill(self.settings.signal, argv.values_of(slot))
+        fence.check()
+        result = self.host.run(command, timeout=self.settings.status_within)
+        if not result.ok:
+            raise _failed(slot, "signal", command, result, self.settings.status_within)
+        return True
 
     def stop(self, slot: Slot, fence: Fence) -> None:
         """`stop` and `status` of the user see to it that no reboot brings it back; read back until it is stopped."""

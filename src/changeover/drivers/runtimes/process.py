@@ -298,6 +298,14 @@ class ProcessRuntime:
                 next=(f"as its user or root: kill {proc.pid}", "changeover resume"),
             ) from None
 
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        """Tell the main process; one that is gone has nothing to send away."""
+        if not self.settings.signal:
+            return False
+        found = self._find(slot)
+        fence.check()
+        return found is not None and send(self.table, found.main, signal.Signals[self.settings.signal])
+
     def _stays(self, slot: Slot, alive: Sequence[Proc]) -> InstanceUnmanageable:
         pids = " ".join(str(p.pid) for p in alive)
         now = self.table.get(alive[0].pid)

@@ -1,6 +1,8 @@
-"""Shift, Bake, Drain: what is done to traffic."""
+"""Shift, Bake: what is done to traffic."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from changeover.analysis import plain
 from changeover.core import rules
@@ -8,19 +10,18 @@ from changeover.core.draft import route_text
 from changeover.core.errors import (
     BalancerRefused,
     CapacityMissing,
-    DrainUnknown,
     LastHealthyPool,
     RouteDrift,
     SchemaDrift,
     WouldBreak,
 )
-from changeover.core.model import AtDeadline, Counters, Promise, Route, RouteReading, World
+from changeover.core.model import Counters, Promise, Route, RouteReading, World
 from changeover.core.ports import Reaches
-from changeover.core.steps import Bake, Drain, Shift
+from changeover.core.steps import Bake, Shift
 from changeover.engine.actions import strangers
+from changeover.engine.actions.drain import flying
 from changeover.engine.actions.instances import look
 from changeover.engine.context import (
-    POLL,
     Again,
     Context,
     Done,
@@ -36,9 +37,6 @@ from changeover.engine.context import (
 from changeover.engine.records import Facts
 
 CLOCK_SLACK = 2.0  # seconds that a share may last longer than it was given before the clock is said to have jumped
-SETTLE = (
-    0.5  # seconds from the flip's read-back to the first look that may count as drained (facts: latest arrival 5 ms)
-)
 
 
 def shift(ctx: Context, action: Shift) -> Outcome:
@@ -67,11 +65,13 @@ def shift(ctx: Context, action: Shift) -> Outcome:
             now="Both pools are up.",
             next=("changeover status",),
         )
-    taken = {
+    taken: dict[str, Any] = {
         "route": route_data(after.route),
         "seconds": round(clock.boottime() - began, 4),
         "workers": len(after.workers),
     }
+    if action.is_flip:
+        taken["left"] = flying(ctx.ports.balancer.in_flight(action.other))
     return Done(taken, _serves(ctx, action))
 
 
@@ -228,71 +228,6 @@ def _counted(counters: Counters) -> list[int | None]:
 def _counters(data: list[int | None]) -> Counters:
     requests, errors, failed, fallbacks = data
     return Counters(requests or 0, errors or 0, failed or 0, fallbacks)
-
-
-# drain -----------------------------------------------------------------------------------------------
-
-
-def drain(ctx: Context, action: Drain) -> Outcome:
-    """Two looks in a row that show zero on every worker. Unknown is not zero; what is cut is counted."""
-    world = ctx.world()
-    route = world.route.route
-    if route is None or route.share_of(action.pool, 0.0 if route.expires == 0 else world.at):
-        return _stuck(ctx, action, "the balancer still routes to it, or does not say") or Again()
-    late = [name for name, left in world.route.leaving.items() if left is None or left.share_of(action.pool, 0.0)]
-    if late:
-        return (
-            _stuck(ctx, action, f"{', '.join(late)} is leaving, and still sends what comes on its connections there")
-            or Again()
-        )
-    if not world.running(action.pool):
-        return Done({"in_flight": 0, "note": "nothing runs there"})
-    strangers.remember(ctx, world, action.pool)
-    flight = world.in_flight[action.pool]
-    if flight.is_zero:
-        empty = ctx.last("empty")
-        if empty is not None and ctx.events[-1].kind == "empty":
-            stranger = strangers.found(ctx, world, action.pool, ctx.ports.balancer.counters(action.pool))
-            if stranger is not None:
-                return Stuck(stranger)
-            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), "cut": _cut_before(ctx)})
-        if ctx.elapsed() >= SETTLE:
-            ctx.note("empty")
-        return Again(POLL)
-    if ctx.events[-1].kind == "empty":
-        ctx.note("busy", {"requests": flight.requests})
-    elapsed = ctx.elapsed()
-    if elapsed > action.soft and ctx.last("slow") is None:
-        ctx.note("slow", {"requests": flight.requests, "long_lived": flight.long_lived, "detail": flight.detail})
-    if elapsed <= action.hard:
-        return Again(POLL)
-    if flight.requests is None:
-        return _stuck(ctx, action, f"what is in flight cannot be seen ({flight.detail})") or Again()
-    match action.at_deadline:
-        case AtDeadline.WAIT:
-            return Again(1.0)
-        case AtDeadline.CUT:
-            ctx.hold.check()
-            ctx.note("cut", {"count": ctx.ports.balancer.cut(action.pool, ctx.hold), "detail": flight.detail})
-            return Again(POLL)
-        case AtDeadline.HOLD:
-            return Stuck(_undrained(action, f"{flight.requests} requests are still in flight"))
-
-
-def _stuck(ctx: Context, action: Drain, why: str) -> Stuck | None:
-    return Stuck(_undrained(action, why)) if ctx.elapsed() > action.hard else None
-
-
-def _undrained(action: Drain, why: str) -> DrainUnknown:
-    return DrainUnknown(
-        f"{action.pool} is not drained after {action.hard:g} s: {why}",
-        now="Its instances run on; nothing was stopped.",
-        next=("changeover status", "changeover resume"),
-    )
-
-
-def _cut_before(ctx: Context) -> int:
-    return sum(int(e.data["count"]) for e in ctx.events if e.kind == "cut")
 
 
 # a share that somebody watches (rule R14) ----------------------------------------------------------
