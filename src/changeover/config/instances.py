@@ -36,6 +36,9 @@ class IdentityCheck(Section):
     get: UrlPath = Field(description="path that answers with a JSON object")
     version: PlainText = Field(default="version", description="its key that holds the version")
     build: PlainText = Field(default="build", description="its key that holds the build: a digest or a commit")
+    configuration: PlainText | None = Field(
+        default=None, description="its key that names the configuration it runs with; instances of a pool must agree"
+    )
     requests: PlainText | None = Field(
         default=None,
         description="its key with the instance's own count of users' requests (no checks): a balancer that nobody configured is found by it",

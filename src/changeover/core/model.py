@@ -107,7 +107,7 @@ class Instance:
 
     `started` identifies this start of the process (pid and start time); it changes when the instance restarts
     itself, and then its proof is void (rule R1). `note` says why it is not ready. `requests` is its own count of what users
-    asked since this start, None if it does not tell.
+    asked since this start, None if it does not tell; `configuration` what names the configuration that it runs with, if it tells.
     """
 
     slot: Slot
@@ -117,6 +117,7 @@ class Instance:
     identity: Identity | None = None
     note: str = ""
     requests: int | None = None
+    configuration: str = ""
 
     def proves(self, version: Version, build: str = "") -> bool:
         """Ready, and runs this version and, if a build is asked for, this build."""

@@ -58,6 +58,7 @@ class MemoryInstance:
     number: int  # the how-manieth start of this world: identifies the start
     ready: bool = True
     requests: int | None = None  # its own count, if it keeps one
+    configuration: str = ""
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class MemoryWorld:
     writer: int = 0  # the newest fence that wrote the route
     instances: dict[str, MemoryInstance] = field(default_factory=dict)  # slot name -> process
     flying: dict[str, int | None] = field(default_factory=dict)
+    beyond: dict[str, int] = field(default_factory=dict)  # pool -> healthy servers of the balancer that have no slot
     counted: dict[str, Counters] = field(default_factory=dict)
     applied: list[Applied] = field(default_factory=list)
     objects: set[tuple[str, str, str]] = field(default_factory=set)  # (what, table, name) in the catalogue
@@ -195,8 +197,8 @@ class MemoryBalancer:
 
     def health(self, pool: str) -> PoolHealth:
         self._answer()
-        known = self.world.pools[pool]
-        return PoolHealth(sum(1 for n in range(1, known + 1) if self._ready(f"{pool}-{n}")), known)
+        known, more = self.world.pools[pool], self.world.beyond.get(pool, 0)
+        return PoolHealth(sum(1 for n in range(1, known + 1) if self._ready(f"{pool}-{n}")) + more, known + more)
 
     def _ready(self, slot: str) -> bool:
         instance = self.world.instances.get(slot)
@@ -260,7 +262,9 @@ class MemoryRuntime:
             return Instance(slot, Process.STOPPED, note="not running")
         ready = found.ready and slot.name not in self.world.never_ready
         note = "" if ready else "not ready: told to be so"
-        return Instance(slot, Process.RUNNING, str(found.number), ready, found.identity, note, found.requests)
+        return Instance(
+            slot, Process.RUNNING, str(found.number), ready, found.identity, note, found.requests, found.configuration
+        )
 
     def start(self, slot: Slot, version: Version, build: str, fence: Fence) -> None:
         found = self.world.instances.get(slot.name)

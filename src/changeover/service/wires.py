@@ -47,6 +47,7 @@ class Instances:
     version_key: str = "version"
     build_key: str = "build"
     requests_key: str = ""
+    configuration_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ def _instances(settings: Settings) -> Instances:
         "identity": wanted.identity.get,
         "version_key": wanted.identity.version,
         "build_key": wanted.identity.build,
+        "configuration_key": wanted.identity.configuration or "",
         "requests_key": wanted.identity.requests or "",
     }
     if wanted.type == "process":

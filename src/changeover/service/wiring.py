@@ -155,7 +155,13 @@ def _checks(wires: Wires) -> Checks:
 
     asked = wires.instances
     return Checks(
-        asked.ready, asked.identity, asked.version_key, asked.build_key, asked.ready_timeout, asked.requests_key
+        asked.ready,
+        asked.identity,
+        asked.version_key,
+        asked.build_key,
+        asked.ready_timeout,
+        asked.requests_key,
+        asked.configuration_key,
     )
 
 

@@ -78,7 +78,9 @@ class CommandRuntime:
                 return Instance(slot, Process.STOPPED, note="not running")
             note = f"status says that it is stopped, but something answers at {slot.address}"
             return Instance(slot, Process.UNKNOWN, "", proof.ready, proof.identity, note)
-        return Instance(slot, process, started, proof.ready, proof.identity, proof.note or note, proof.requests)
+        return Instance(
+            slot, process, started, proof.ready, proof.identity, proof.note or note, proof.requests, proof.configuration
+        )
 
     def _status(self, slot: Slot) -> tuple[Process, str, str]:
         """(process, what names its start, why it is unknown)."""

@@ -103,7 +103,9 @@ class ProcessRuntime:
         if not self.table.lives(found.main):
             proof = replace(proof, ready=False, note=f"it ended while it was looked at; read {self.log_of(slot)}")
         started = self._start_of(found.main)
-        return Instance(slot, Process.RUNNING, started, proof.ready, proof.identity, proof.note, proof.requests)
+        return Instance(
+            slot, Process.RUNNING, started, proof.ready, proof.identity, proof.note, proof.requests, proof.configuration
+        )
 
     def _observe_stranger(self, slot: Slot) -> Instance:
         inodes = self.table.listeners(slot.host, slot.port)

@@ -14,6 +14,7 @@ from changeover.core.errors import (
     RouteDrift,
     SchemaDrift,
     WouldBreak,
+    WrongIdentity,
 )
 from changeover.core.model import Counters, Promise, Route, RouteReading, World
 from changeover.core.ports import Reaches
@@ -98,6 +99,7 @@ def _may_take(ctx: Context, action: Shift, world: World) -> None:
             now="The traffic stays where it is.",
             next=("changeover status", "mend it, then: changeover resume"),
         )
+    _as_proved(ctx, action, world)
     if action.share and ctx.run.kind == "release" and world.schema is not None:
         proved = next((e for e in reversed(ctx.history) if e.kind == "done" and "catalogue" in e.data), None)
         if proved is not None and proved.data["catalogue"] != world.schema.catalogue:
@@ -105,6 +107,25 @@ def _may_take(ctx: Context, action: Shift, world: World) -> None:
                 "the schema is not the one that was proved: somebody changed it by hand",
                 now="The traffic stays where it is.",
                 next=("changeover rollback", "mend the schema, then: changeover resume"),
+            )
+
+
+def _as_proved(ctx: Context, action: Shift, world: World) -> None:
+    """Build and configuration of each instance, read just now, are those that proved themselves ready in this run."""
+    if ctx.plan.kind != "release" or not action.share:
+        return
+    proofs = [e for e in ctx.history if e.kind == "done" and "started" in e.data]
+    proof = next((e.data for e in reversed(proofs) if e.data.get("version") == action.version.text), None)
+    if proof is None:
+        return
+    asked = (str(proof["build"]), str(proof.get("configuration", "")))
+    for instance in world.running(action.pool):
+        now = ("" if instance.identity is None else instance.identity.build, instance.configuration)
+        if instance.ready and now != asked:
+            raise WrongIdentity(
+                f"{instance.slot.name} runs {' '.join(now).strip() or '?'}, proved was {' '.join(asked).strip()}",
+                now="The traffic stays where it is.",
+                next=("find out who changed it", "put it back, then: changeover resume"),
             )
 
 
