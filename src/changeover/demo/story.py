@@ -19,7 +19,9 @@ from changeover.demo.stack import Say, Stack, Unexpected, Wish
 FORMAT = "changeover.demo/1"
 
 
-def run(scenario: str, balancer: str, database: str, *, folder: Path | None, keep: bool, say: Say) -> dict[str, Any]:
+def run(
+    scenario: str, balancer: str, database: str, *, folder: Path | None, keep: bool, say: Say, balancers: int = 1
+) -> dict[str, Any]:
     """Play one scenario. The answer has `verdict`: "ok", or what was not as it should be. Raises UsageError for a name."""
     chosen = SCENARIOS.get(scenario)
     if chosen is None:
@@ -28,9 +30,11 @@ def run(scenario: str, balancer: str, database: str, *, folder: Path | None, kee
     place.mkdir(parents=True, exist_ok=True)
     if any(place.iterdir()):
         raise UsageError(f"{place} is not empty", next=("name an empty or new folder: --folder DIR",))
-    say(f"{chosen.name}: {chosen.about}. {balancer}, {database}; files in {place}")
+    say(
+        f"{chosen.name}: {chosen.about}. {f'{balancers} x ' if balancers > 1 else ''}{balancer}, {database}; files in {place}"
+    )
     began = time.monotonic()
-    stack = Stack(place, chosen.tune(Wish(balancer, database)), say, servers.Started(place))
+    stack = Stack(place, chosen.tune(Wish(balancer, database, balancers=balancers)), say, servers.Started(place))
     problem = ""
     with _terminated_like_interrupted():
         try:
@@ -77,6 +81,7 @@ def _answer(stack: Stack, scenario: str, problem: str) -> dict[str, Any]:
         "format": FORMAT,
         "scenario": scenario,
         "balancer": stack.wish.balancer,
+        "balancers": stack.wish.balancers,
         "database": stack.wish.database,
         "requests": verdict.requests,
         "failed": verdict.failed,
