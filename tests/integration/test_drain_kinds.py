@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.balancer_cases import BLUE, until
 from tests.fixtures.haproxy import Haproxy, haproxy
 from tests.fixtures.haproxy_servers import HaproxyServers, haproxy_servers
 from tests.fixtures.long_lived import Clients
@@ -20,6 +19,7 @@ from changeover.core.states import State
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.memory import MemoryWorld
 from changeover.service.door import Changeover
+from changeover.testing.cases import BLUE, until
 
 WS, ES, RQ = "websockets", "event streams", "requests"
 QUICK = replace(POLICY, shift=(10_000,), bake=0.1, probes=0, smoke=0, ready_every=0.05, drain_soft=1.0, drain_hard=20.0)

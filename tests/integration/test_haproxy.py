@@ -17,7 +17,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.contract.balancer_cases import BLUE, GREEN, START, TestFence, until
 from tests.fixtures.haproxy import Haproxy, haproxy, settings_for
 from tests.fixtures.need import need
 
@@ -27,6 +26,7 @@ from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy import HaproxyBalancer
 from changeover.drivers.balancers.haproxy_config import command, render
 from changeover.drivers.balancers.haproxy_file import MapFile
+from changeover.testing.cases import BLUE, GREEN, START, TestFence, until
 
 FLIPPED = Route(GREEN, BLUE, mark="flipped")
 THEIRS = Route(BLUE, GREEN, 500, 7, mark="theirs")
@@ -173,7 +173,7 @@ import json, os, signal, sys
 from changeover.core.errors import FencedOut
 from changeover.core.model import Route
 from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
-from tests.contract.balancer_cases import TestFence
+from changeover.testing.cases import TestFence
 settings, nth, how = json.loads(sys.argv[1])
 fence = TestFence(token=7, hooks={nth: lambda: os.kill(os.getpid(), getattr(signal, how))})
 try:

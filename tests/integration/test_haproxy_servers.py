@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.contract.balancer_cases import BLUE, GREEN, START, TestFence, pools_of, until
 from tests.fixtures.haproxy_servers import HaproxyServers, haproxy_servers
 from tests.fixtures.need import need
 
@@ -18,6 +17,7 @@ from changeover.core.errors import BalancerMisconfigured, BalancerRefused, Fence
 from changeover.core.model import Route
 from changeover.core.ports import Finding
 from changeover.drivers.balancers.haproxy_servers import HaproxyServersBalancer
+from changeover.testing.cases import BLUE, GREEN, START, TestFence, pools_of, until
 
 FLIPPED = Route(GREEN, BLUE, mark="flipped")
 CANARY = Route(BLUE, GREEN, 2500, 7, mark="canary")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.balancer_cases import BLUE, GREEN, TestFence, until
 from tests.fixtures.haproxy import Haproxy
 from tests.fixtures.haproxy_servers import HaproxyServers
 from tests.fixtures.memory_site import POLICY, door_to
@@ -25,6 +24,7 @@ from changeover.drivers.balancers.several import SeveralBalancers
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.memory import MemoryBalancer, MemoryWorld
 from changeover.service.door import Changeover
+from changeover.testing.cases import BLUE, GREEN, TestFence, until
 
 BEFORE = Route(BLUE, GREEN, mark="before")
 FLIPPED = Route(GREEN, BLUE, mark="flipped")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
@@ -75,9 +75,27 @@ class Envoy(Section):
         return self.clusters
 
 
+class Driver(Section):
+    """A balancer whose driver another package brings."""
+
+    type: Literal["driver"] = Field(description="a driver of another package")
+    driver: Name = Field(description="its name in the entry points `changeover.balancers`")
+    name: Name = Field(default="balancer", description="how it is called in what people read")
+    entry: BaseUrl = Field(description="where users reach the application through this balancer")
+    options: dict[PlainText, Any] = Field(
+        default_factory=dict, description="what the driver asks for: see its documents"
+    )
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """The driver knows."""
+        return {}
+
+
 Balancer = Annotated[
     Annotated[Haproxy, Tag("(haproxy)")]
     | Annotated[HaproxyServers, Tag("(haproxy-servers)")]
-    | Annotated[Envoy, Tag("(envoy)")],
-    variants("type", "haproxy", "haproxy-servers", "envoy", later=("alb", "elb")),
+    | Annotated[Envoy, Tag("(envoy)")]
+    | Annotated[Driver, Tag("(driver)")],
+    variants("type", "haproxy", "haproxy-servers", "envoy", "driver", later=("alb", "elb")),
 ]

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from changeover.config import placeholders, references
-from changeover.config.balancers import Balancer, Envoy, Haproxy, HaproxyServers
+from changeover.config.balancers import Balancer, Driver, Envoy, Haproxy, HaproxyServers
 from changeover.config.instances import CommandInstances, ProcessInstances
 from changeover.config.kinds import split_address
 from changeover.config.literals import format_duration, format_percent
@@ -190,10 +190,14 @@ def _words(balancer: Balancer) -> tuple[str, str]:
             return "servers", "server"
         case Envoy():
             return "clusters", "cluster"
+        case Driver():
+            return "options", "pool"
 
 
 def _pools_agree(instances: ProcessInstances | CommandInstances, index: int, balancer: Balancer) -> Iterator[Hint]:
     key, word = _words(balancer)
+    if isinstance(balancer, Driver):
+        return
     for pool in balancer.targets:
         if pool not in instances.pools:
             yield (

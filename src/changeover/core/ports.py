@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from changeover.core.model import (
     Applied,
@@ -141,6 +142,21 @@ class Balancer(Protocol):
 
     def by_hand_preview(self, pool: str) -> Sequence[str]:
         """A curl that asks the pool through the preview, to which a path is appended; it reads the secret from its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerOrder:
+    """What a driver of others is made from: `type: driver` in changeover.yml.
+
+    The entry point `changeover.balancers` of a package names a function that takes this and returns a `Balancer`. `slots`: pool ->
+    where its instances listen; `options` are as they stand in the file, relative paths in them start in `directory`.
+    """
+
+    name: str
+    entry: str
+    slots: Mapping[str, Sequence[Slot]]
+    options: Mapping[str, Any]
+    directory: Path
 
 
 @runtime_checkable
@@ -394,6 +410,9 @@ class Prober(Protocol):
 
     def smoke(self, entry: str, headers: Mapping[str, str], identity: Identity) -> Sequence[tuple[str, str]]:
         """Run the smoke checks through the balancer's preview: (name, "" or what was wrong)."""
+
+    def assets(self, entry: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """For each page: (path, "" or which of the files that it names are not served to users)."""
 
     def by_hand(self, version: Version, build: str, url: str = "") -> Sequence[str]:
         """The shell commands that run the probes; `url` (may hold references) is that of another database."""

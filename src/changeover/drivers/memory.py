@@ -485,6 +485,9 @@ class MemoryProber:
         del entry, headers
         return (("memory", "broken" if identity.version in self.world.smoke_broken else ""),)
 
+    def assets(self, entry: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        return tuple((path, "" if entry else "no entry") for path in paths)
+
     def by_hand(self, version: Version, build: str, url: str = "") -> Sequence[str]:
         return (f"# memory: probe {version} {build} {url}".rstrip(),)
 

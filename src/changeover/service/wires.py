@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -70,6 +70,8 @@ class Balancer:
     state_file: str | None = None
     reload: tuple[str, ...] = ()
     log: str | None = None
+    driver: str = ""
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Wires:
     balancers: tuple[Balancer, ...]
     database: Database | None
     probes: tuple[tuple[str, tuple[str, ...], float], ...]
-    smoke: tuple[tuple[str, int, str | None], ...]
+    smoke: tuple[tuple[str, int, str | None, bool], ...]
 
 
 def read(config: Path, environment: str | None) -> Wires:
@@ -179,7 +181,7 @@ def of(settings: Settings) -> Wires:
         balancers=tuple(_balancer(b) for b in settings.balancers),
         database=_database(settings),
         probes=tuple((p.name, p.command, p.timeout) for p in settings.probes),
-        smoke=tuple((s.get, s.status, s.contains) for s in settings.smoke),
+        smoke=tuple((s.get, s.status, s.contains, s.assets) for s in settings.smoke),
     )
 
 
@@ -229,6 +231,8 @@ def _balancer(wanted: Configured) -> Balancer:
             config=None if wanted.config is None else str(wanted.config),
             log=None if wanted.log is None else str(wanted.log),
         )
+    if wanted.type == "driver":
+        return Balancer("driver", wanted.name, wanted.entry, {}, driver=wanted.driver, options=dict(wanted.options))
     if wanted.type == "haproxy-servers":
         return Balancer(
             "haproxy-servers",

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from changeover.config import Redactor, Resolver
-from changeover.core.errors import ChangeoverError
+from changeover.core.errors import BalancerMisconfigured, ChangeoverError
 from changeover.core.model import ChangeSet
-from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Runtime, Web
+from changeover.core.ports import Balancer, BalancerOrder, Database, Host, Ports, Prober, Runtime, Web
 from changeover.drivers.argv import shell_value
 from changeover.service import wires as _wires
 from changeover.service.site import Site
@@ -21,6 +21,9 @@ from changeover.service.wires import Wires
 
 if TYPE_CHECKING:
     from changeover.drivers.runtimes.proof import Checks
+
+
+DRIVERS = "changeover.balancers"  # the entry points of drivers that other packages bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
         configuration=wires.digest,
         store=wires.state,
         config=wires.file,
+        assets=tuple(path for path, _, _, looked_after in wires.smoke if looked_after),
         overlay=overlay,
     )
 
@@ -96,7 +100,7 @@ def changes(database: _wires.Database | None) -> tuple[ChangeSet, ...]:
 
 def _balancers(wires: Wires) -> Balancer:
     """The one balancer, or all of them as one."""
-    found = [_balancer(b) for b in wires.balancers]
+    found = [_balancer(b, wires) for b in wires.balancers]
     if len(found) == 1:
         return found[0]
     from changeover.drivers.balancers.several import SeveralBalancers
@@ -104,7 +108,7 @@ def _balancers(wires: Wires) -> Balancer:
     return SeveralBalancers(found)
 
 
-def _balancer(wanted: _wires.Balancer) -> Balancer:
+def _balancer(wanted: _wires.Balancer, wires: Wires) -> Balancer:
     if wanted.kind == "haproxy":
         from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
 
@@ -120,6 +124,8 @@ def _balancer(wanted: _wires.Balancer) -> Balancer:
                 log=wanted.log,
             )
         )
+    if wanted.kind == "driver":
+        return _foreign(wanted, wires)
     if wanted.kind == "haproxy-servers":
         from changeover.drivers.balancers.haproxy_servers import HaproxyServersBalancer, HaproxyServersSettings
 
@@ -148,6 +154,29 @@ def _balancer(wanted: _wires.Balancer) -> Balancer:
             preview_secret_file=wanted.preview_secret,
         )
     )
+
+
+def _foreign(wanted: _wires.Balancer, wires: Wires) -> Balancer:
+    """A driver that another package brings. Raises BalancerMisconfigured if none has the name, or it is no driver."""
+    from importlib.metadata import entry_points
+
+    known = {point.name: point for point in entry_points(group=DRIVERS)}
+    point = known.get(wanted.driver)
+    if point is None:
+        raise BalancerMisconfigured(
+            f"no installed package brings the driver {wanted.driver!r}; there are: {', '.join(sorted(known)) or 'none'}",
+            now="Nothing was changed.",
+            next=("install the package that has it, into the environment of changeover",),
+        )
+    order = BalancerOrder(wanted.name, wanted.entry, wires.slots, wanted.options or {}, wires.directory)
+    made: Balancer = point.load()(order)
+    missing = [name for name in ("read", "commit", "in_flight", "counters", "inspect") if not hasattr(made, name)]
+    if missing:
+        raise BalancerMisconfigured(
+            f"the driver {wanted.driver!r} of {point.value} is none: it has no {', '.join(missing)}",
+            next=("see docs/howto/write-a-driver.md",),
+        )
+    return made
 
 
 def _checks(wires: Wires) -> Checks:

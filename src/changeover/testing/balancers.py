@@ -1,36 +1,30 @@
-"""What every balancer driver must do, on the reference in memory and on each real balancer."""
+"""What every balancer driver must do. A driver's own tests import all of it and bring the fixture `balancer`:
+
+    import pytest
+    from changeover.testing.balancers import *
+
+    @pytest.fixture
+    def balancer():
+        with my_balancer_under_test() as running:  # changeover.testing.cases.BalancerUnderTest
+            yield running
+
+What a balancer cannot do at all, as its `capabilities` say, is skipped; everything else must hold. In conftest.py, for readable
+failures: `pytest.register_assert_rewrite("changeover.testing")`.
+"""
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.contract.balancer_cases import BLUE, GREEN, START, BalancerUnderTest, TestFence, fetch, pools_of, until
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable, ChangeoverError, FencedOut
 from changeover.core.model import Route
+from changeover.testing.cases import BLUE, GREEN, START, BalancerUnderTest, TestFence, fetch, pools_of, until
 
-FIXTURES = {
-    "memory": "memory_balancer",
-    "haproxy": "haproxy",
-    "haproxy-servers": "haproxy_servers",
-    "envoy": "envoy",
-}
 FLIPPED = Route(GREEN, BLUE, mark="flipped")
-
-
-@pytest.fixture(params=list(FIXTURES))
-def balancer(request: pytest.FixtureRequest) -> Iterator[BalancerUnderTest]:
-    try:
-        module = importlib.import_module(f"tests.fixtures.{FIXTURES[request.param]}")
-    except ModuleNotFoundError as error:
-        pytest.skip(f"no fixture for {request.param}: {error}")
-    with module.balancer_under_test() as running:
-        yield running
 
 
 def canary(share: int, salt: int = 0, expires: int = 0) -> Route:
@@ -50,7 +44,7 @@ def test_the_start_is_settled(balancer: BalancerUnderTest) -> None:
 
 
 def test_a_commit_is_read_back_everywhere(balancer: BalancerUnderTest) -> None:
-    route = canary(500, salt=0 if balancer.kind == "envoy" else 7312)
+    route = canary(500, salt=7312 if getattr(balancer, "salted", True) else 0)
     reading = balancer.driver.commit(route, TestFence())
     assert reading.settled
     assert reading.route == route

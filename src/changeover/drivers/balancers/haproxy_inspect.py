@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
+
+import psutil
 
 from changeover.core.errors import ChangeoverError
 from changeover.core.ports import Finding
@@ -29,9 +32,16 @@ class _Named(Protocol):
     def name(self) -> str: ...
 
 
+class _Entered(_Named, Protocol):
+    @property
+    def entry(self) -> str: ...
+
+
 class _Settings(Protocol):
     @property
     def name(self) -> str: ...
+    @property
+    def entry(self) -> str: ...
     @property
     def map_path(self) -> str: ...
     @property
@@ -61,6 +71,7 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
             lambda: level(settings, master, worker),
             lambda: _version(settings, master),
             lambda: reloads(settings, master),
+            lambda: strangers(settings, master),
             lambda: _map(settings, master, worker),
             lambda: _pools(settings, master, worker),
             lambda: _tables(settings, master, worker),
@@ -92,6 +103,27 @@ def _version(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
     version = (int(found[1]), int(found[2])) if found else (0, 0)
     detail = f"HAProxy {version[0]}.{version[1]}" if found else "the version is not shown"
     yield Finding(f"{settings.name}: version", version >= OLDEST, detail, "versioned maps need HAProxy 2.4 or newer")
+
+
+def strangers(settings: _Entered, master: MasterSocket) -> Iterator[Finding]:
+    """A worker that the master does not know (a HAProxy that was left behind) takes connections on the same port, unseen."""
+    entry = urlsplit(settings.entry)
+    port = entry.port or (443 if entry.scheme == "https" else 80)
+    listed = re.findall(r"^(\d+)\s", master.ask("show proc"), re.MULTILINE)
+    known = {int(pid) for pid in listed}
+    found = {
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid is not None
+    }
+    if not found & known:
+        return  # it listens on another machine, or may not be seen from here
+    unknown = sorted(found - known)
+    detail = f"process {', '.join(map(str, unknown))} listens on port {port}, too, and is no worker of this master"
+    fix = "find out what it is; an HAProxy that was left behind: stop it softly (kill -USR1)"
+    yield Finding(
+        f"{settings.name}: workers", not unknown, detail if unknown else f"only its own listen on port {port}", fix
+    )
 
 
 def reloads(settings: _Named, master: MasterSocket) -> Iterator[Finding]:

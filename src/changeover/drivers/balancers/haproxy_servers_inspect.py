@@ -12,7 +12,7 @@ from changeover.core.errors import ChangeoverError
 from changeover.core.ports import Finding
 from changeover.drivers.balancers import haproxy_weights as weights
 from changeover.drivers.balancers import haproxy_wire as wire
-from changeover.drivers.balancers.haproxy_inspect import level, options, reloads
+from changeover.drivers.balancers.haproxy_inspect import level, options, reloads, strangers
 from changeover.drivers.balancers.haproxy_servers_file import ServersFile, by_pool
 from changeover.drivers.balancers.haproxy_site import discover
 from changeover.drivers.balancers.haproxy_socket import MasterSocket, WorkerGone
@@ -31,6 +31,8 @@ UNWEIGHED: Final = {
 class _Settings(Protocol):
     @property
     def name(self) -> str: ...
+    @property
+    def entry(self) -> str: ...
     @property
     def backend(self) -> str: ...
     @property
@@ -57,6 +59,7 @@ def inspect(settings: _Settings, master: MasterSocket, file: ServersFile) -> tup
         looks = [
             lambda: _may_set(settings, master, worker),
             lambda: reloads(settings, master),
+            lambda: strangers(settings, master),
             lambda: _servers(settings, master, worker),
             lambda: _backend(settings, master, worker),
             *looks,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.contract.balancer_cases import TestFence
 
 from changeover.core.errors import BalancerMisconfigured, BalancerRefused
 from changeover.core.model import Route
@@ -22,6 +21,7 @@ from changeover.drivers.balancers.haproxy_weights import (
     split_for,
 )
 from changeover.drivers.balancers.haproxy_wire import parse_sessions
+from changeover.testing.cases import TestFence
 
 POOLS = {"blue": ("blue1", "blue2"), "green": ("green1", "green2")}
 DUMP = """\
