@@ -1,4 +1,4 @@
-"""python -m bench [flips|moment|slow|startup|all] [--balancer haproxy|envoy] [--quick] [--json FILE]; exit 1: a bound does not hold."""
+"""python -m bench [flips|moment|slow|many|shares|startup|all] [--balancer haproxy|haproxy-servers|envoy] [--quick] [--json FILE]; exit 1: a bound does not hold."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import figures, flips, moment, peer, slow, startup
-from bench.stage import BALANCERS, stage
+from bench import figures, flips, many, moment, peer, shares, slow, startup
+from bench.stage import BALANCERS, DRIVERS, stage
 
-PARTS = ("flips", "moment", "slow", "startup", "all")
+PARTS = ("flips", "moment", "slow", "many", "shares", "startup", "all")
 
 
 def _measure(parts: tuple[str, ...], kinds: tuple[str, ...], *, quick: bool) -> Iterator[figures.Figure]:
     singles: dict[str, figures.Figure] = {}
     floor: list[figures.Figure] = []
-    for kind in kinds if {"flips", "moment", "slow"} & {*parts} else ():
+    for kind in [k for k in kinds if k in BALANCERS] if {"flips", "moment", "slow"} & {*parts} else ():
         with stage(kind) as scene:
             if "flips" in parts:
                 yield from flips.measure(scene, quick=quick)
@@ -30,6 +30,11 @@ def _measure(parts: tuple[str, ...], kinds: tuple[str, ...], *, quick: bool) -> 
             reload, losses = moment.reload(scene, quick=quick)
         yield from (*floor, *singles.values(), reload, losses)
         yield from (moment.compare(own, kind, reload, quick=quick) for kind, own in singles.items())
+    if "many" in parts:
+        yield from many.measure(quick=quick)
+    for kind in kinds if "shares" in parts else ():
+        with stage(kind) as scene:
+            yield from shares.measure(scene, quick=quick)
     if "startup" in parts:
         yield from startup.measure(quick=quick)
 
@@ -37,14 +42,14 @@ def _measure(parts: tuple[str, ...], kinds: tuple[str, ...], *, quick: bool) -> 
 def main() -> int:
     parser = argparse.ArgumentParser("bench", description="Speed, each figure as a ratio measured in one run.")
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
-    parser.add_argument("--balancer", choices=BALANCERS, action="append", help="only this one; may be given twice")
+    parser.add_argument("--balancer", choices=DRIVERS, action="append", help="only this one; may be given twice")
     parser.add_argument("--quick", action="store_true", help="a smoke run: only losses are judged")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures")
     given = parser.parse_args()
     parts = PARTS[:-1] if given.part == "all" else (given.part,)
     about = figures.machine()
     found = []
-    for figure in _measure(parts, tuple(given.balancer or BALANCERS), quick=given.quick):
+    for figure in _measure(parts, tuple(given.balancer or DRIVERS), quick=given.quick):
         print(".", end="", file=sys.stderr, flush=True)
         found.append(figure)
     print(file=sys.stderr)
