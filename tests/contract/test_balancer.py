@@ -14,6 +14,7 @@ FIXTURES = {
     "memory": "memory_balancer",
     "haproxy": "haproxy",
     "haproxy-servers": "haproxy_servers",
+    "several": "several",
     "envoy": "envoy",
 }
 
