@@ -206,6 +206,32 @@ def test_a_release_ends_with_both_on_one_version(tmp_path: Path, effect: str, wh
         assert len(pair.versions()) == 1
 
 
+def test_a_rollback_takes_those_home_that_answer_and_the_other_one_when_it_is_back(tmp_path: Path) -> None:
+    with two() as pair:
+        world = MemoryWorld()
+        world.run("blue", "1.0.0")
+        site = door_to(world, tmp_path, policy=QUICK, changes=()).door.site
+        ports = replace(site.ports, balancer=pair.driver(), clock=SystemClock(), database=None)
+        door = Changeover(replace(site, ports=ports), heartbeat=False, lease=600.0)
+        door.drive(door.submit(door.plan("1.1.0")))
+        assert pair.versions() == {GREEN}
+        die(pair.b)
+        run = door.submit(door.plan_rollback())
+        home: list[float] = []
+
+        def meanwhile(_: State) -> bool:
+            if not home and pair.a.get().pool == BLUE:
+                home.append(time.monotonic())  # before the other one is back
+                pair.b._process = None
+                pair.b.start()
+            return False
+
+        assert door.drive(run, stop=meanwhile) is State.DONE
+        assert home
+        assert pair.driver().read().settled
+        assert pair.versions() == {BLUE}
+
+
 class Told:
     """A balancer that tells when it was staged and when it was done; everything else is its own."""
 

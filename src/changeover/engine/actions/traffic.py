@@ -9,6 +9,7 @@ from changeover.core import rules
 from changeover.core.draft import route_text
 from changeover.core.errors import (
     BalancerRefused,
+    BalancerUnreachable,
     CapacityMissing,
     LastHealthyPool,
     RouteDrift,
@@ -53,9 +54,9 @@ def shift(ctx: Context, action: Shift) -> Outcome:
         "route": route_data(wanted),
         "before": None if before is None else route_data(before),
         "at": clock.now(),
-        "counts": {p: _counted(ctx.ports.balancer.counters(p)) for p in (action.pool, action.other)},
+        "counts": _counts(ctx, (action.pool, action.other)),
     }
-    if counted := strangers.begin(ctx, world, (action.pool, action.other)):
+    if asked["counts"] and (counted := strangers.begin(ctx, world, (action.pool, action.other))):
         asked["own"] = counted
     ctx.note("asked", asked, facts=_promised(ctx, action))
     began = clock.boottime()
@@ -74,6 +75,16 @@ def shift(ctx: Context, action: Shift) -> Outcome:
     if action.is_flip:
         taken["left"] = flying(ctx.ports.balancer.in_flight(action.other))
     return Done(taken, _serves(ctx, action))
+
+
+def _counts(ctx: Context, pools: tuple[str, ...]) -> dict[str, list[int | None]]:
+    """What the balancers have counted by now. A way back does without where one of them does not answer."""
+    try:
+        return {p: _counted(ctx.ports.balancer.counters(p)) for p in pools}
+    except BalancerUnreachable:
+        if ctx.plan.kind not in ("rollback", "abort"):
+            raise
+        return {}
 
 
 def _commit(ctx: Context, wanted: Route) -> RouteReading:
