@@ -72,9 +72,9 @@ class CaddyBalancer:
     # the admin API ---------------------------------------------------------------------------------
 
     def _ask(self, method: str, path: str, body: Any = None, match: str = "") -> tuple[int, Any, str]:
-        """(status, JSON, ETag). Raises BalancerUnreachable."""
+        """(status, JSON, ETag). Raises BalancerUnreachable. On a unix socket Caddy admits an empty host only."""
         line = _Local(self.settings.admin, self.settings.timeout)
-        headers = {"content-type": "application/json", "host": "caddy"} | ({"if-match": match} if match else {})
+        headers = {"content-type": "application/json", "host": ""} | ({"if-match": match} if match else {})
         try:
             line.request(method, path, None if body is None else json.dumps(body), headers)
             answer = line.getresponse()
@@ -335,7 +335,7 @@ class CaddyBalancer:
         return (f"{ask} {quote(self.settings.entry)}",)
 
     def _curl(self, path: str) -> str:
-        return f"curl -sS -m 5 --unix-socket {quote(self.settings.admin)} http://caddy{path}"
+        return f"curl -sS -m 5 -H 'Host;' --unix-socket {quote(self.settings.admin)} http://caddy{path}"
 
 
 class _Local(http.client.HTTPConnection):
