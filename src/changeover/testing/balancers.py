@@ -242,7 +242,8 @@ def test_a_preview_never_falls_back(balancer: BalancerUnderTest) -> None:
     balancer.kill(GREEN)
     until(lambda: balancer.driver.health(GREEN).healthy == 0)
     reply = balancer.get(headers=secret)
-    assert (reply.status, reply.pool) == (503, "")
+    assert reply.status in (502, 503)
+    assert reply.pool == ""
 
 
 # health and counts ----------------------------------------------------------------------------------------------

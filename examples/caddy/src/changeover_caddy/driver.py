@@ -53,7 +53,7 @@ class _Count:
 
 @dataclass
 class CaddyBalancer:
-    """The driver. Files and Caddy compare fences: the file before the rename, Caddy by `If-Match`."""
+    """The driver. The file compares fences; in Caddy `If-Match` does (not in 2.6), and a late write is put back by its writer."""
 
     settings: CaddySettings
     capabilities: Capabilities = field(
@@ -177,7 +177,7 @@ class CaddyBalancer:
                 now="Its file may hold the new route.",
                 next=("changeover resume",),
             )
-        self._ours_or_older(fence)
+        self._give_way(fence)
         reading = self.read()
         if reading.route != route or not reading.settled:
             self._ours_or_older(fence)
@@ -187,6 +187,14 @@ class CaddyBalancer:
                 next=("changeover resume",),
             )
         return reading
+
+    def _give_way(self, fence: Fence) -> None:
+        """Taken over between the look and the write: what the newer owner has put into the file is put back into Caddy."""
+        try:
+            self._ours_or_older(fence)
+        except FencedOut:
+            self._ask("PATCH", OURS, self._durable())
+            raise
 
     def _ours_or_older(self, fence: Fence) -> tuple[config.Json, str]:
         """What runs, with its ETag. Raises FencedOut if a newer owner has written file or Caddy."""
