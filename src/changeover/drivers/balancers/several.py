@@ -195,10 +195,20 @@ class SeveralBalancers:
     # the pools -----------------------------------------------------------------------------------
 
     def health(self, pool: str) -> PoolHealth:
-        """The worst that any of them sees."""
-        found = self._all(lambda m: m.health(pool))
-        member, worst = min(found, key=lambda f: (f[1].healthy, -f[1].known))
-        return PoolHealth(worst.healthy, worst.known, f"{member.name}: {worst.detail}" if worst.detail else "")
+        """The worst that any of those sees that answer; raises BalancerUnreachable if none does.
+
+        One that is away sends nobody anywhere new, and a way back must not wait for what it would see. It is in the detail.
+        """
+        found = self._all(lambda m: _health(m, pool))
+        seen = [(m, h) for m, h in found if isinstance(h, PoolHealth)]
+        away = [(m, e) for m, e in found if isinstance(e, BalancerUnreachable)]
+        if not seen:
+            raise away[0][1]
+        member, worst = min(seen, key=lambda f: (f[1].healthy, -f[1].known))
+        words = [f"{member.name}: {worst.detail}"] if worst.detail else []
+        return PoolHealth(
+            worst.healthy, worst.known, "; ".join([*words, *(f"{m.name} does not answer" for m, _ in away)])
+        )
 
     def in_flight(self, pool: str) -> InFlight:
         """The sum; unknown if one of them does not know."""
@@ -268,6 +278,13 @@ def _reading(member: Balancer) -> RouteReading | ChangeoverError:
     try:
         return member.read()
     except ChangeoverError as error:
+        return error
+
+
+def _health(member: Balancer, pool: str) -> PoolHealth | BalancerUnreachable:
+    try:
+        return member.health(pool)
+    except BalancerUnreachable as error:
         return error
 
 
