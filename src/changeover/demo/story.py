@@ -20,7 +20,15 @@ FORMAT = "changeover.demo/1"
 
 
 def run(
-    scenario: str, balancer: str, database: str, *, folder: Path | None, keep: bool, say: Say, balancers: int = 1
+    scenario: str,
+    balancer: str,
+    database: str,
+    *,
+    folder: Path | None,
+    keep: bool,
+    say: Say,
+    changes: str = "operations",
+    balancers: int = 1,
 ) -> dict[str, Any]:
     """Play one scenario. The answer has `verdict`: "ok", or what was not as it should be. Raises UsageError for a name."""
     chosen = SCENARIOS.get(scenario)
@@ -34,7 +42,8 @@ def run(
         f"{chosen.name}: {chosen.about}. {f'{balancers} x ' if balancers > 1 else ''}{balancer}, {database}; files in {place}"
     )
     began = time.monotonic()
-    stack = Stack(place, chosen.tune(Wish(balancer, database, balancers=balancers)), say, servers.Started(place))
+    wish = chosen.tune(Wish(balancer, database, changes, balancers=balancers))
+    stack = Stack(place, wish, say, servers.Started(place))
     problem = ""
     with _terminated_like_interrupted():
         try:

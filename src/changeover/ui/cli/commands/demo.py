@@ -20,6 +20,7 @@ def demo(
     balancer: Literal["envoy", "haproxy", "haproxy-servers"] = "envoy",
     balancers: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 1,
     database: Literal["sqlite", "postgresql", "mariadb"] = "sqlite",
+    changes: Literal["operations", "sql"] = "operations",
     keep: Annotated[bool, Flag] = False,
     folder: Path | None = None,
     session: Annotated[Session, Injected],
@@ -37,6 +38,8 @@ def demo(
         How many of them at once, in front of the same instances.
     database
         Which database.
+    changes
+        How the schema changes are written: as operations, or as plain SQL.
     keep
         Keep the files.
     folder
@@ -44,7 +47,9 @@ def demo(
     """
     say = session.terminal.say
     answer = dict(
-        session.doors.demo(scenario, balancer, database, folder=folder, keep=keep, say=say, balancers=balancers)
+        session.doors.demo(
+            scenario, balancer, database, folder=folder, keep=keep, say=say, changes=changes, balancers=balancers
+        )
     )
     words = "" if session.common.json else session.doors.demo_words(answer)
     session.answer(words, {**documents.head("demo", session.now()), **answer})
