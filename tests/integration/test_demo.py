@@ -13,7 +13,7 @@ from tests.fixtures.need import need
 
 from changeover.demo.scenarios import SCENARIOS
 
-STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"))
+STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"), ("haproxy-servers", "sqlite"), ("haproxy 2", "sqlite"))
 ON_MARIADB = ("release", "drop-column", "bad-version", "crash")  # the others say nothing of the database
 PLAYED = [(scenario, *stack) for scenario in SCENARIOS for stack in STACKS] + [
     (scenario, "envoy", "mariadb") for scenario in ON_MARIADB
@@ -23,7 +23,8 @@ PLAYED = [(scenario, *stack) for scenario in SCENARIOS for stack in STACKS] + [
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize(("scenario", "balancer", "database"), PLAYED)
 def test_scenario(scenario, balancer, database, tmp_path_factory):
-    if balancer == "haproxy":
+    balancer, _, count = balancer.partition(" ")
+    if balancer.startswith("haproxy"):
         need("haproxy")
     if database == "postgresql" and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         need("initdb")
@@ -31,6 +32,7 @@ def test_scenario(scenario, balancer, database, tmp_path_factory):
         mysql.program("mariadbd")
     folder = tmp_path_factory.mktemp("d")
     argv = ["demo", "--scenario", scenario, "--balancer", balancer, "--database", database, "--folder", str(folder)]
+    argv += ["--balancers", count] if count else []
     ended = subprocess.run(
         [sys.executable, "-m", "changeover", *argv, "--json"], capture_output=True, text=True, timeout=400, check=False
     )

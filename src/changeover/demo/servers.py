@@ -91,11 +91,11 @@ def slots(pools: Mapping[str, Sequence[int]]) -> dict[str, tuple[Slot, ...]]:
     return {p: tuple(Slot(p, n, "127.0.0.1", port) for n, port in enumerate(ports, 1)) for p, ports in pools.items()}
 
 
-def envoy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+def envoy(started: Started, pools: Mapping[str, Sequence[int]], name: str = "envoy") -> tuple[str, int]:
     """Start Envoy on free ports. Returns (the `balancers:` entry of changeover.yml, the port of users)."""
     from changeover.drivers.balancers import envoy_config as config
 
-    folder = started.folder / "envoy"
+    folder = started.folder / name
     folder.mkdir()
     entry, admin = free_ports(2)
     layout = config.EnvoyLayout(
@@ -106,11 +106,11 @@ def envoy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, in
     bootstrap = folder / "envoy.json"
     bootstrap.write_text(config.bootstrap(layout))
     argv = [*config.command(config.binary(), str(bootstrap)), "--concurrency", "1"]
-    process, log = started.start("envoy", argv)
+    process, log = started.start(f"{name}-server", argv)
     wait_for(entry, process, log)
     return (
         (
-            f"{{ type: envoy, admin: '127.0.0.1:{admin}', routes: {layout.routes_path}, clusters: {{ blue: blue, green: green }}, "
+            f"{{ type: envoy, name: {name}, admin: '127.0.0.1:{admin}', routes: {layout.routes_path}, clusters: {{ blue: blue, green: green }}, "
             f"entry: 'http://127.0.0.1:{entry}', preview_secret: {layout.secret_path} }}"
         ),
         entry,
@@ -123,12 +123,12 @@ def _write(file: Path, text: str, mode: int) -> None:
     file.write_text(text)
 
 
-def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+def haproxy(started: Started, pools: Mapping[str, Sequence[int]], name: str = "haproxy") -> tuple[str, int]:
     """Start HAProxy in master-worker mode on a free port."""
     from changeover.drivers.balancers import haproxy_config as config
 
-    binary = _program("haproxy", "apt-get install haproxy", "changeover demo --balancer envoy")
-    folder = started.folder / "haproxy"
+    binary = _haproxy()
+    folder = started.folder / name
     folder.mkdir()
     (entry,) = free_ports(1)
     layout = config.HaproxyLayout(
@@ -147,15 +147,90 @@ def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, 
     for path, (text, mode) in config.initial_files(layout, Route("blue", "green")).items():
         _write(Path(path), text, mode)
     argv = list(config.command(layout, str(cfg)))
-    process, log = started.start("haproxy", [binary, *argv[1:]])
+    process, log = started.start(f"{name}-server", [binary, *argv[1:]])
     wait_for(entry, process, log)
     return (
         (
-            f"{{ type: haproxy, socket: {layout.master_socket}, map: {layout.map_path}, preview_map: {layout.preview_map_path}, "
+            f"{{ type: haproxy, name: {name}, socket: {layout.master_socket}, map: {layout.map_path}, preview_map: {layout.preview_map_path}, "
             f"backends: {{ blue: app_blue, green: app_green }}, entry: 'http://127.0.0.1:{entry}', config: {cfg} }}"
         ),
         entry,
     )
+
+
+def _haproxy() -> str:
+    return _program("haproxy", "apt-get install haproxy", "changeover demo --balancer envoy")
+
+
+_AS_IT_IS = """\
+# a configuration as sites have it; changeover keeps the weights, and touches nothing else
+global
+    stats socket {folder}/admin.sock mode 660 level admin
+    hard-stop-after 15m
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+    timeout http-keep-alive 10s
+    option redispatch
+    option idle-close-on-response
+frontend web
+    bind 127.0.0.1:{entry}
+    default_backend shop
+backend shop
+    balance roundrobin
+    option httpchk GET /health
+    default-server check inter 1s fastinter 250ms downinter 500ms fall 2 rise 2 observe layer4 error-limit 1 on-error mark-down
+{servers}
+"""
+
+
+def haproxy_servers(
+    started: Started, pools: Mapping[str, Sequence[int]], name: str = "haproxy-servers"
+) -> tuple[str, int]:
+    """Start an HAProxy whose one backend has the servers of both pools: the first pool has weight, the other has none."""
+    binary = _haproxy()
+    folder = started.folder / name
+    folder.mkdir()
+    (entry,) = free_ports(1)
+    weights = {pool: 0 if n else 100 for n, pool in enumerate(pools)}
+    lines = [
+        f"    server {pool}{n} 127.0.0.1:{port} weight {weights[pool]}"
+        for pool, ports in pools.items()
+        for n, port in enumerate(ports, 1)
+    ]
+    cfg = folder / "haproxy.cfg"
+    cfg.write_text(_AS_IT_IS.format(folder=folder, entry=entry, servers="\n".join(lines)))
+    socket_ = folder / "master.sock"
+    argv = [binary, "-W", "-f", str(cfg), "-S", f"{socket_},mode,600,level,admin"]
+    process, log = started.start(f"{name}-server", argv)
+    wait_for(entry, process, log)
+    names = {pool: ", ".join(f"{pool}{n}" for n, _ in enumerate(ports, 1)) for pool, ports in pools.items()}
+    servers = ", ".join(f"{pool}: [{each}]" for pool, each in names.items())
+    return (
+        (
+            f"{{ type: haproxy-servers, name: {name}, socket: {socket_}, backend: shop, servers: {{ {servers} }}, "
+            f"entry: 'http://127.0.0.1:{entry}', config: {cfg} }}"
+        ),
+        entry,
+    )
+
+
+def balancers(
+    started: Started, kind: str, pools: Mapping[str, Sequence[int]], count: int = 1
+) -> tuple[list[str], list[int]]:
+    """Start that many of a kind. Returns (the entries of `balancers:`, the ports of users). Raises ToolMissing."""
+    found = []
+    for number in range(1, count + 1):
+        match kind:
+            case "haproxy":
+                found.append(haproxy(started, pools, "haproxy" if count == 1 else f"edge-{number}"))
+            case "haproxy-servers":
+                found.append(haproxy_servers(started, pools, "haproxy" if count == 1 else f"edge-{number}"))
+            case _:
+                found.append(envoy(started, pools, "envoy" if count == 1 else f"edge-{number}"))
+    return [entry for entry, _ in found], [port for _, port in found]
 
 
 def _program(name: str, *instead: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from changeover.config import Redactor, Resolver
-from changeover.core.errors import ChangeoverError
+from changeover.core.errors import BalancerMisconfigured, ChangeoverError
 from changeover.core.model import ChangeSet
-from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Reader, Runtime, Web
+from changeover.core.ports import Balancer, BalancerOrder, Database, Host, Ports, Prober, Reader, Runtime, Web
 from changeover.drivers.argv import shell_value
 from changeover.drivers.sources.sql_files import Changes
 from changeover.schema.declared import Declared
@@ -23,6 +23,9 @@ from changeover.service.wires import Wires
 
 if TYPE_CHECKING:
     from changeover.drivers.runtimes.proof import Checks
+
+
+DRIVERS = "changeover.balancers"  # the entry points of drivers that other packages bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
         pools=(first, second),
         policy=wires.policy,
         ports=Ports(
-            balancer=_balancer(wires),
+            balancer=_balancers(wires),
             runtime=_runtime(wires, secrets, host, web),
             database=_database(wires, secrets),
             prober=_prober(wires, host, web),
@@ -77,6 +80,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
         configuration=wires.digest,
         store=wires.state,
         config=wires.file,
+        assets=tuple(path for path, _, _, looked_after in wires.smoke if looked_after),
         overlay=overlay,
     )
 
@@ -98,8 +102,17 @@ def changes(database: _wires.Database | None) -> Changes:
     return read_directory(database.changes, database.kind)
 
 
-def _balancer(wires: Wires) -> Balancer:
-    wanted = wires.balancer
+def _balancers(wires: Wires) -> Balancer:
+    """The one balancer, or all of them as one."""
+    found = [_balancer(b, wires) for b in wires.balancers]
+    if len(found) == 1:
+        return found[0]
+    from changeover.drivers.balancers.several import SeveralBalancers
+
+    return SeveralBalancers(found)
+
+
+def _balancer(wanted: _wires.Balancer, wires: Wires) -> Balancer:
     if wanted.kind == "haproxy":
         from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
 
@@ -112,6 +125,25 @@ def _balancer(wires: Wires) -> Balancer:
                 backends=wanted.targets,
                 entry=wanted.entry,
                 config_path=wanted.config,
+                log=wanted.log,
+            )
+        )
+    if wanted.kind == "driver":
+        return _foreign(wanted, wires)
+    if wanted.kind == "haproxy-servers":
+        from changeover.drivers.balancers.haproxy_servers import HaproxyServersBalancer, HaproxyServersSettings
+
+        return HaproxyServersBalancer(
+            HaproxyServersSettings(
+                name=wanted.name,
+                socket=wanted.socket,
+                backend=wanted.backend,
+                servers=wanted.servers or {},
+                entry=wanted.entry,
+                config_path=wanted.config,
+                log=wanted.log,
+                state_path=wanted.state_file,
+                reload=wanted.reload,
             )
         )
     from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
@@ -128,11 +160,42 @@ def _balancer(wires: Wires) -> Balancer:
     )
 
 
+def _foreign(wanted: _wires.Balancer, wires: Wires) -> Balancer:
+    """A driver that another package brings. Raises BalancerMisconfigured if none has the name, or it is no driver."""
+    from importlib.metadata import entry_points
+
+    known = {point.name: point for point in entry_points(group=DRIVERS)}
+    point = known.get(wanted.driver)
+    if point is None:
+        raise BalancerMisconfigured(
+            f"no installed package brings the driver {wanted.driver!r}; there are: {', '.join(sorted(known)) or 'none'}",
+            now="Nothing was changed.",
+            next=("install the package that has it, into the environment of changeover",),
+        )
+    order = BalancerOrder(wanted.name, wanted.entry, wires.slots, wanted.options or {}, wires.directory)
+    made: Balancer = point.load()(order)
+    missing = [name for name in ("read", "commit", "in_flight", "counters", "inspect") if not hasattr(made, name)]
+    if missing:
+        raise BalancerMisconfigured(
+            f"the driver {wanted.driver!r} of {point.value} is none: it has no {', '.join(missing)}",
+            next=("see docs/howto/write-a-driver.md",),
+        )
+    return made
+
+
 def _checks(wires: Wires) -> Checks:
     from changeover.drivers.runtimes.proof import Checks
 
     asked = wires.instances
-    return Checks(asked.ready, asked.identity, asked.version_key, asked.build_key, asked.ready_timeout)
+    return Checks(
+        asked.ready,
+        asked.identity,
+        asked.version_key,
+        asked.build_key,
+        asked.ready_timeout,
+        asked.requests_key,
+        asked.configuration_key,
+    )
 
 
 def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
@@ -153,6 +216,7 @@ def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
                 state=wires.state.parent / "instances",
                 env=wanted.env or {},
                 stop_within=wanted.stop_within,
+                signal=next(iter(wanted.signal), ""),
                 resolve=secrets.reveal,
                 redact=secrets.redactor.redact,
             ),
@@ -161,7 +225,9 @@ def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
     from changeover.drivers.runtimes.command import CommandRuntime, CommandSettings
 
     return CommandRuntime(
-        CommandSettings(wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within),
+        CommandSettings(
+            wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within, signal=wanted.signal
+        ),
         host,
         inspector,
     )
