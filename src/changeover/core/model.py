@@ -727,7 +727,7 @@ class Policy:
     ready_within: float = 60.0
     probes: int = 0  # how many probes a version has; 0: its proof is UNVERIFIED
     smoke: int = 0  # how many smoke checks are configured
-    batch: int = 1_000  # rows of one batch of a backfill, at most
+    batch: int = 100  # rows of one batch of a backfill, at most
     rest: float = 4.0  # pauses between the batches of a backfill, in times that the batch took; 0: full speed
     read_within: float = 60.0  # how long a read endpoint may take to show what was added
     backup_max_age: float = 14_400.0  # an older restore point is taken again before the schema changes
