@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -11,7 +12,8 @@ from tests.fixtures import postgresql
 from tests.fixtures.postgresql_database import Postgresql, database_under_test
 
 from changeover.core.errors import DatabaseUnreachable
-from changeover.core.model import Probe, Verdict, Version
+from changeover.core.model import BackfillStatement, Probe, Verdict, Version
+from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.postgresql_reader import PostgresqlReader
 from changeover.schema.compile import compiled
 from changeover.schema.declared import Declared
@@ -62,6 +64,25 @@ def test_a_sequence_that_runs_out_is_named_by_the_narrower_of_sequence_and_colum
 def test_the_largest_table_is_told(site: Postgresql) -> None:
     (told,) = findings(site, "room on the server")
     assert "orders" in told.detail
+
+
+# what a backfill waits for -------------------------------------------------------------------------------------
+
+
+def test_a_backfill_waits_while_more_sessions_are_at_work_than_it_may(site: Postgresql) -> None:
+    fill = BackfillStatement("", "x", 1, "orders", "id", "~ backfill", ("id",))
+    driver = site.second(limits=Limits(sessions=0))
+    with psycopg.connect(site.server.url(site.name), autocommit=True) as other:
+        assert driver.pressure(fill) == ""  # a session that does nothing is not at work
+        with ThreadPoolExecutor(1) as aside:
+            sleeping = aside.submit(other.execute, "SELECT pg_sleep(20)")
+            seen = [driver.pressure(fill) for _ in iter(lambda: driver.pressure(fill), "1 sessions are at work")]
+            assert site.driver.pressure(fill) == ""  # nobody asked to look
+            site.run(f"SELECT pg_cancel_backend({other.info.backend_pid})")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                sleeping.result()
+    assert set(seen) <= {"", "1 sessions are at work"}
+    assert driver.pressure(fill) == ""
 
 
 # who else reads -------------------------------------------------------------------------------------------------

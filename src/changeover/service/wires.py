@@ -85,6 +85,7 @@ class Database:
     lock_deadline: float
     batch: int
     replica_lag: float
+    sessions: int | None = None
     backups: Path | None = None
     backup_command: tuple[str, ...] | None = None
     restore_into: str | None = None
@@ -274,6 +275,7 @@ def _database(settings: Settings) -> Database | None:
         lock_deadline=limits.lock_deadline,
         batch=limits.largest,
         replica_lag=limits.replica_lag,
+        sessions=limits.sessions,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,
         restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,

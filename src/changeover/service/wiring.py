@@ -22,6 +22,7 @@ from changeover.service.site import Site
 from changeover.service.wires import Wires
 
 if TYPE_CHECKING:
+    from changeover.drivers.databases.limits import Limits
     from changeover.drivers.runtimes.proof import Checks
 
 
@@ -247,12 +248,10 @@ def _prober(wires: Wires, host: Host, web: Web) -> Prober:
 
 
 def _database(wires: Wires, secrets: Secrets) -> Database | None:
-    from changeover.drivers.databases.limits import Limits
-
     wanted = wires.database
     if wanted is None:
         return None
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
+    limits = _limits(wanted)
     url = partial(secrets.reveal, wanted.url)
     if wanted.kind == "sqlite":
         from changeover.drivers.databases.sqlite import SqliteDatabase, SqliteSettings
@@ -279,6 +278,17 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
 
 
+def _limits(wanted: _wires.Database) -> Limits:
+    from changeover.drivers.databases.limits import Limits
+
+    return Limits(
+        lock=wanted.lock,
+        lock_deadline=wanted.lock_deadline,
+        replica_lag=wanted.replica_lag,
+        sessions=wanted.sessions,
+    )
+
+
 def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
     if wires.database is None or not wires.database.read:
         return ()
@@ -293,7 +303,6 @@ def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
 
 
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
-    from changeover.drivers.databases.limits import Limits
     from changeover.drivers.databases.sqlserver import SqlServerDatabase, SqlServerSettings
     from changeover.drivers.databases.sqlserver_backup import BackupSettings
 
@@ -302,7 +311,7 @@ def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Datab
         if wanted.backups is None
         else BackupSettings(wanted.backups, wanted.backup_command, wanted.server_directory)
     )
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
+    limits = _limits(wanted)
     url = partial(secrets.reveal, wanted.url)
     return SqlServerDatabase(SqlServerSettings(url, wires.environment, points, limits, wanted.login, wanted.url))
 

@@ -183,7 +183,7 @@ class PostgresqlDatabase:
 
     def pressure(self, statement: BackfillStatement) -> str:
         with self._looking(statement) as db:
-            return pressure(db, statement.table, self._settings.limits.replica_lag)
+            return pressure(db, statement.table, self._settings.limits)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:
