@@ -260,6 +260,7 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         return SqliteDatabase(SqliteSettings(url, wires.environment, wanted.backups, limits, words))
     if wanted.kind == "sqlserver":
         return _sqlserver(wires, wanted, secrets)
+    read = tuple(partial(secrets.reveal, one) for one in wanted.read)
     into = None if wanted.restore_into is None else partial(secrets.reveal, wanted.restore_into)
     words = shell_value(wanted.url)
     if wanted.kind == "mysql":
@@ -267,7 +268,6 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         from changeover.drivers.databases import mysql_backup as kept
 
         dumps = None if wanted.backups is None else kept.BackupSettings(wanted.backups, wanted.backup_command, into)
-        read = tuple(partial(secrets.reveal, one) for one in wanted.read)
         return mysql.MysqlDatabase(
             mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words, read)
         )
@@ -275,7 +275,7 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
-    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words, read))
 
 
 def _limits(wanted: _wires.Database) -> Limits:
