@@ -14,7 +14,7 @@ from functools import lru_cache, total_ordering
 from packaging.version import InvalidVersion
 from packaging.version import Version as _Pep440
 
-from changeover.core.errors import VersionUnusable
+from changeover.core.errors import ChangeoverError, VersionUnusable
 
 ALL = 10_000  # basis points: the whole traffic
 
@@ -180,13 +180,15 @@ class RouteReading:
 
     `workers`: worker name -> route (None: it did not answer, or what it says is no route).
     `durable`: what a restart would come up with (None: no file, or unreadable; equal to the running one if a
-    balancer has no such difference). `problem`: words for what does not fit, "" if all agree.
+    balancer has no such difference). `problem`: words for what does not fit, "" if all agree. `refusal`: why the balancer
+    cannot be worked with at all; what plans raises it.
     """
 
     balancer: str
     workers: Mapping[str, Route | None]
     durable: Route | None
     problem: str = ""
+    refusal: ChangeoverError | None = None
 
     @property
     def route(self) -> Route | None:
