@@ -604,6 +604,21 @@ class WeightsUnusable(RouteDrift):
     title = "the weights are no route"
 
 
+class AwsRejected(BalancerRefused):
+    """AWS refused a call for good: something named does not exist, a value or a quota is not accepted.
+
+    `reason` is AWS's own code, such as TargetGroupNotFound. What the same commit had changed before is put back.
+    """
+
+    code = "CO-0806"
+    exit = Exit.FAILED
+    title = "AWS refused a call"
+
+    def __init__(self, what: str, *, reason: str, now: str = NOTHING_CHANGED, next: tuple[str, ...] = ()) -> None:
+        super().__init__(what, now=now, next=next)
+        self.reason = reason
+
+
 def catalogue() -> dict[str, type[ChangeoverError]]:
     """Every error by its id, in order: what `explain` and the reference are made from."""
     found: dict[str, type[ChangeoverError]] = {}

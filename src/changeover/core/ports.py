@@ -82,7 +82,9 @@ class Capabilities:
     compares: bool = False  # a stale actor's write is refused by the target (rule R5)
     counts_fallbacks: bool = False  # visitors that the candidate could not serve are counted
     finest_share: int = 1  # basis points
-    preview: bool = True  # the idle pool is reachable through the balancer; False: `preview` leads to an instance itself
+    preview: bool = (
+        True  # the idle pool is reachable through the balancer; False: `preview` leads to an instance itself
+    )
     hides_preview: bool = True  # the preview's secret does not reach the application
     sticky: bool = True  # a visitor keeps his side while a share is out
     moves_settled: bool = True  # a raised share also moves visitors that have a side already
