@@ -338,7 +338,7 @@ class AlbBalancer:
             self.clock.sleep(self.settings.read_back.every)
 
     def _differs(self, survey: Survey, route: Route, note: str) -> str:
-        """ "" if this look shows exactly what was asked."""
+        """Why this look is not exactly what was asked; "" if it is."""
         terms = self._plot.terms
         for place in survey.places:
             try:
