@@ -23,7 +23,6 @@ from changeover.core.errors import (
     AwsRejected,
     BalancerMisconfigured,
     BalancerRefused,
-    BalancerUnreachable,
     ChangeoverError,
 )
 from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading, Slot
@@ -41,6 +40,7 @@ from changeover.drivers.balancers.alb_route import (
     preview_actions,
 )
 from changeover.drivers.balancers.alb_survey import Plot, Rule, Survey, look, problems
+from changeover.drivers.balancers.aws_back import ReadBack, Reader
 from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
@@ -51,15 +51,6 @@ from changeover.drivers.web import HttpWeb
 
 DELAY_KEY: Final = "deregistration_delay.timeout_seconds"
 DELAY: Final = 300.0  # seconds: AWS's default
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBack:
-    """How a change is read back: `times` looks in a row, `every` seconds, all of a commit `within` seconds."""
-
-    times: int = 3
-    every: float = 2.0
-    within: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ class AlbSettings:
     witness: Witness | None = None
     propagation: float = 10.0
     quiet: float = 2.0
-    read_back: ReadBack = ReadBack()
+    read_back: ReadBack = field(default_factory=ReadBack)
     ready_within: float = 0.0  # how long instances may take to get ready, 0: not known
     metrics_lag: float = 180.0
 
@@ -99,13 +90,14 @@ class AlbBalancer:
     aws: Aws = field(init=False, repr=False)
     _plot: Plot = field(init=False, repr=False)
     _secret: Secret = field(init=False, repr=False)
-    _newest: list[Note] = field(default_factory=list, init=False, repr=False)
+    _reader: Reader = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         object.__setattr__(self, "aws", Aws(settings.access, self.clock))
         terms = Terms(settings.groups, round(settings.sticky))
         object.__setattr__(self, "_plot", Plot(settings.listeners, terms, settings.leave_others))
+        object.__setattr__(self, "_reader", Reader(self.clock, settings.read_back, settings.propagation))
         object.__setattr__(self, "_secret", Secret(settings.preview_secret_file))
 
     @property
@@ -141,23 +133,15 @@ class AlbBalancer:
 
     def read(self) -> RouteReading:
         """Raises also ListenerForeign, TargetGroupUnfit and WeightsUnusable: then nothing here is a route of changeover's."""
-        deadline = self.clock.boottime() + self.settings.propagation
-        while True:
-            survey = self.survey()
-            self._demand_sound(survey)
-            reading = self._reading(survey)
-            fresh = not self._stale(survey)
-            if (reading.settled and fresh) or self.clock.boottime() + self.settings.read_back.every > deadline:
-                return reading
-            self.clock.sleep(self.settings.read_back.every)
+        return self._reading(self._reader.believed(self._sound, self._fits))
 
-    def _stale(self, survey: Survey) -> bool:
-        """The note is older than one that this object has seen."""
-        note, _ = aws_note.understood(survey.note)
-        if note is not None and (not self._newest or note.age >= self._newest[0].age):
-            self._newest[:] = [note]
-            return False
-        return bool(self._newest)
+    def _fits(self, survey: Survey) -> bool:
+        return self._reading(survey).settled and not self._reader.newest.stale(survey.note)
+
+    def _sound(self) -> Survey:
+        survey = self.survey()
+        self._demand_sound(survey)
+        return survey
 
     def _demand_sound(self, survey: Survey) -> None:
         for problem in problems(survey, self._plot):
@@ -196,7 +180,7 @@ class AlbBalancer:
         """
         demand(route, self._plot.terms)
         fence.check()
-        survey = self._caught_up(route)
+        survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
@@ -219,30 +203,6 @@ class AlbBalancer:
                 next=error.next,
             ) from None
         return self._settle(route, note, fence, until)
-
-    def _caught_up(self, route: Route) -> Survey:
-        """The look before a change. A process that has seen no note yet looks as long as answers may be stale.
-
-        Raises BalancerRefused if the route to be written is one that was read, and it was stale then.
-        """
-        deadline = self.clock.boottime() + (0.0 if self._newest else self.settings.propagation)
-        seen: list[Note] = []
-        while True:
-            survey = self.survey()
-            self._demand_sound(survey)
-            note, _ = aws_note.understood(survey.note)
-            seen += [note] if note is not None else []
-            if self.clock.boottime() >= deadline:
-                break
-            self.clock.sleep(self.settings.read_back.every)
-        newest = max(seen, key=lambda n: n.age, default=None)
-        if newest is not None and any(n.route == route and n.age < newest.age for n in seen):
-            raise BalancerRefused(
-                "the route that was read a moment ago was stale; AWS now shows a newer one",
-                next=("changeover status", "changeover resume"),
-            )
-        self._newest[:] = [newest] if newest is not None else self._newest
-        return survey
 
     def _note(self, route: Route, fence: Fence, before: RouteReading, known: Note | None) -> Note:
         same = known is not None and before.settled and known.route.decides_like(route)
@@ -285,24 +245,14 @@ class AlbBalancer:
                 Actions=wanted,
             )
         except AwsRejected as error:
-            ours = self._survey_again(until).preview if error.reason == "PriorityInUse" else None
+            ours = self._reader.patient(self.survey, until).preview if error.reason == "PriorityInUse" else None
             if ours is None:
                 raise
             self._forward(ours, wanted, fence, until)  # made by an earlier try whose reply was lost
 
-    def _survey_again(self, until: float) -> Survey:
-        """A look that bears a moment of silence."""
-        while True:
-            try:
-                return self.survey()
-            except BalancerUnreachable:
-                if self.clock.boottime() + self.settings.read_back.every > until:
-                    raise
-                self.clock.sleep(self.settings.read_back.every)
-
     def _put_back(self, changed: Sequence[Rule], note: str, fence: Fence) -> None:
         until = self.clock.boottime() + self.settings.read_back.within
-        self._newest.clear()
+        self._reader.newest.note = None
         for place in reversed(changed):
             try:
                 self._forward(place, _bare_actions(place.actions), fence, until)
@@ -315,27 +265,16 @@ class AlbBalancer:
             self.aws.write("elbv2", "remove_tags", fence, until, ResourceArns=[self._noted()], TagKeys=[TAG])
 
     def _settle(self, route: Route, note: Note, fence: Fence, until: float) -> RouteReading:
-        """`times` looks in a row that show exactly what was asked, everywhere."""
         wanted = aws_note.encode(note)
-        agreed, last = 0, "nothing was seen"
-        silent: BalancerUnreachable | None = None
-        while True:
-            try:
-                survey = self.survey()
-                silent = None
-            except BalancerUnreachable as error:
-                silent, survey = error, None
-            if survey is not None:
-                known, _ = aws_note.understood(survey.note)
-                aws_note.demand(known, fence, self._noted())
-                last = self._differs(survey, route, wanted)
-                agreed = agreed + 1 if not last else 0
-                if agreed >= self.settings.read_back.times:
-                    self._newest[:] = [note]
-                    return self._reading(survey)
-            if self.clock.boottime() + self.settings.read_back.every > until:
-                raise self._unsettled(silent, last)
-            self.clock.sleep(self.settings.read_back.every)
+
+        def differs(survey: Survey) -> str:
+            known, _ = aws_note.understood(survey.note)
+            aws_note.demand(known, fence, self._noted())
+            return self._differs(survey, route, wanted)
+
+        survey = self._reader.settle(self.survey, differs, until)
+        self._reader.newest.note = note
+        return self._reading(survey)
 
     def _differs(self, survey: Survey, route: Route, note: str) -> str:
         """Why this look is not exactly what was asked; "" if it is."""
@@ -350,19 +289,6 @@ class AlbBalancer:
         if shown is None or _targets(shown.actions) != _targets(preview_actions(route, terms)):
             return "the preview does not lead to the idle pool"
         return "" if survey.note == note else "the note is not the one that was written"
-
-    def _unsettled(self, silent: BalancerUnreachable | None, last: str) -> ChangeoverError:
-        if silent is not None:
-            return BalancerUnreachable(
-                f"every change was acknowledged, then {silent.what}",
-                now="The new weights are written; whether they are in use is not known.",
-                next=silent.next,
-            )
-        return BalancerRefused(
-            f"every change was acknowledged, and after {self.settings.read_back.within:g} s {last}",
-            now="Both pools are up; `changeover status` shows what AWS says.",
-            next=("changeover status", "look at the listeners in the AWS console: somebody else may change them"),
-        )
 
     # pools -------------------------------------------------------------------------------------------
 
@@ -394,8 +320,7 @@ class AlbBalancer:
         self._demand_pool(pool)
         settings = self.settings
         try:
-            survey = self.survey()
-            self._demand_sound(survey)
+            survey = self._sound()
             reading = self._reading(survey)
             moment = self._moment(survey, reading, pool)
             if settings.witness is None:
@@ -410,7 +335,7 @@ class AlbBalancer:
         settings, now = self.settings, self.clock.now()
         note, _ = aws_note.understood(survey.note)
         says = [*reading.workers.values(), reading.durable]
-        carries = any(r is None or r.share_of(pool, 0.0) for r in says) or self._stale(survey)
+        carries = any(r is None or r.share_of(pool, 0.0) for r in says) or self._reader.newest.stale(survey.note)
         asked = now - note.since if note is not None else 0.0  # without a note nobody knows since when
         return aws_flight.Moment(carries, asked, now, settings.propagation, settings.quiet)
 

@@ -58,6 +58,7 @@ def elb(access: Access, name: str) -> tuple[str, ...]:
                 "elasticloadbalancing:DescribeLoadBalancerAttributes",
                 "elasticloadbalancing:DescribeLoadBalancers",
                 "elasticloadbalancing:DescribeTags",
+                "ec2:DescribeInstances",
                 "cloudwatch:GetMetricData",
             ],
             "*",
