@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
+from changeover.config.aws import Alb, Elb
 from changeover.config.kinds import Address, BaseUrl, HerePath, Name, PlainText, Section, variants
 
 
@@ -46,6 +47,9 @@ class Envoy(Section):
 
 
 Balancer = Annotated[
-    Annotated[Haproxy, Tag("(haproxy)")] | Annotated[Envoy, Tag("(envoy)")],
-    variants("type", "haproxy", "envoy", later=("alb", "elb")),
+    Annotated[Haproxy, Tag("(haproxy)")]
+    | Annotated[Envoy, Tag("(envoy)")]
+    | Annotated[Alb, Tag("(alb)")]
+    | Annotated[Elb, Tag("(elb)")],
+    variants("type", "haproxy", "envoy", "alb", "elb"),
 ]

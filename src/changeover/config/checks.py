@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
-from changeover.config import placeholders, references
+from changeover.config import aws_checks, placeholders, references
+from changeover.config.aws import Alb, Elb
 from changeover.config.balancers import Envoy, Haproxy
 from changeover.config.instances import CommandInstances, ProcessInstances
 from changeover.config.kinds import split_address
@@ -25,6 +26,13 @@ from changeover.core.model import ALL, Slot
 
 Hint = tuple[Loc, str]  # where, and the message
 Parts = Mapping[str, Any]  # the sections that are valid by themselves
+AnyBalancer = Haproxy | Envoy | Alb | Elb
+_TARGETS: Mapping[str, tuple[str, str]] = {  # kind -> (key of its targets, what a target is called)
+    "haproxy": ("backends", "backend"),
+    "envoy": ("clusters", "cluster"),
+    "alb": ("target_groups", "target group"),
+    "elb": ("instances", "EC2 instance"),
+}
 _LONGEST_SOCKET = 107  # bytes of a unix socket's path, Linux unix(7)
 _PASSWORD = f"a password is written in the file; {references.WRITE_A_REFERENCE}"
 _MAY_REFER = ("database.url", "database.backup.restore_into")
@@ -66,6 +74,10 @@ def of_parts(parts: Parts) -> Iterator[Hint]:
     if instances is not None and balancers:
         yield from _pools_agree(instances, balancers[0])
         yield from _ports_apart(instances, balancers[0])
+        if isinstance(balancers[0], Alb | Elb):
+            yield from aws_checks.with_instances(balancers[0], instances)
+    if release is not None and balancers and isinstance(balancers[0], Alb | Elb):
+        yield from aws_checks.with_release(balancers[0], release)
     if release is not None:
         yield from _shift(release)
         yield from _gates(release, parts)
@@ -128,11 +140,11 @@ def _readiness(instances: ProcessInstances | CommandInstances) -> Iterator[Hint]
         )
 
 
-def _balancers(balancers: tuple[Haproxy | Envoy, ...]) -> Iterator[Hint]:
+def _balancers(balancers: tuple[AnyBalancer, ...]) -> Iterator[Hint]:
     for index in range(1, len(balancers)):
         yield ("balancers", index), "a second balancer is not supported by this version"
     for index, balancer in enumerate(balancers):
-        key = _targets_key(balancer)
+        key, _ = _TARGETS[balancer.type]
         names = Counter(balancer.targets.values())
         for pool, target in balancer.targets.items():
             if names[target] > 1:
@@ -145,16 +157,15 @@ def _balancers(balancers: tuple[Haproxy | Envoy, ...]) -> Iterator[Hint]:
                 )
             if balancer.map == balancer.preview_map:
                 yield ("balancers", index, "preview_map"), "is the same file as map"
-        elif balancer.routes == balancer.preview_secret:
-            yield ("balancers", index, "preview_secret"), "is the same file as routes"
+        elif isinstance(balancer, Envoy):
+            if balancer.routes == balancer.preview_secret:
+                yield ("balancers", index, "preview_secret"), "is the same file as routes"
+        else:
+            yield from aws_checks.of_balancer(index, balancer)
 
 
-def _targets_key(balancer: Haproxy | Envoy) -> str:
-    return "backends" if isinstance(balancer, Haproxy) else "clusters"
-
-
-def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: Haproxy | Envoy) -> Iterator[Hint]:
-    key, word = _targets_key(balancer), "backend" if isinstance(balancer, Haproxy) else "cluster"
+def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: AnyBalancer) -> Iterator[Hint]:
+    key, word = _TARGETS[balancer.type]
     for pool in balancer.targets:
         if pool not in instances.pools:
             yield ("balancers", 0, key, pool), f"there is no such pool; instances.pools has {_listed(instances.pools)}"
@@ -163,7 +174,7 @@ def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: Hapro
             yield ("balancers", 0, key), f'the pool "{pool}" has no {word}'
 
 
-def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: Haproxy | Envoy) -> Iterator[Hint]:
+def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: AnyBalancer) -> Iterator[Hint]:
     entry = urlsplit(balancer.entry)
     own = {("entry",): (entry.hostname or "", entry.port or (443 if entry.scheme == "https" else 80))}
     if isinstance(balancer, Envoy):

@@ -110,6 +110,10 @@ def _balancer(wires: Wires) -> Balancer:
                 config_path=wanted.config,
             )
         )
+    if wanted.aws is not None:
+        from changeover.service.wiring_aws import balancer
+
+        return balancer(wires, wanted.aws)
     from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
 
     return EnvoyBalancer(
