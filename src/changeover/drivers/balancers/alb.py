@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final
 
 from changeover.core.errors import (
@@ -51,6 +52,7 @@ from changeover.drivers.web import HttpWeb
 
 DELAY_KEY: Final = "deregistration_delay.timeout_seconds"
 DELAY: Final = 300.0  # seconds: AWS's default
+MOMENT: Final = 1.0  # seconds: observing asks for the same thing several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ class AlbSettings:
     metrics_lag: float = 180.0
 
 
+@dataclass(slots=True)
+class Shared:
+    """The newest look, for those who ask at the same moment: AWS counts calls. `at` is boottime."""
+
+    lock: Lock = field(default_factory=Lock)
+    survey: Survey | None = None
+    at: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class AlbBalancer:
     """The driver. All that it remembers is the newest note it has seen, to know an older one for a stale answer."""
@@ -91,6 +102,7 @@ class AlbBalancer:
     _plot: Plot = field(init=False, repr=False)
     _secret: Secret = field(init=False, repr=False)
     _reader: Reader = field(init=False, repr=False)
+    _shared: Shared = field(default_factory=Shared, init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -129,7 +141,22 @@ class AlbBalancer:
         """One look. Raises what stands in the way: AwsAccountRefused, AwsDenied, BalancerUnreachable, BalancerMisconfigured."""
         for arn in (*self.settings.listeners, *self.settings.groups.values()):
             demand_ours(self.settings.access, arn)
-        return look(self.aws, self._plot)
+        with self._shared.lock:
+            return self._look()
+
+    def _look(self) -> Survey:
+        found = look(self.aws, self._plot, self._shared.survey)
+        self._shared.survey, self._shared.at = found, self.clock.boottime()
+        return found
+
+    def _of_this_moment(self) -> Survey:
+        """A look that is not older than `MOMENT`, and sound."""
+        with self._shared.lock:
+            found = self._shared.survey
+            if found is None or self.clock.boottime() - self._shared.at > MOMENT:
+                found = self._look()
+        self._demand_sound(found)
+        return found
 
     def read(self) -> RouteReading:
         """Raises also ListenerForeign, TargetGroupUnfit and WeightsUnusable: then nothing here is a route of changeover's."""
@@ -180,6 +207,7 @@ class AlbBalancer:
         """
         demand(route, self._plot.terms)
         fence.check()
+        self._shared.survey = None
         survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)
@@ -320,7 +348,7 @@ class AlbBalancer:
         self._demand_pool(pool)
         settings = self.settings
         try:
-            survey = self._sound()
+            survey = self._of_this_moment()
             reading = self._reading(survey)
             moment = self._moment(survey, reading, pool)
             if settings.witness is None:

@@ -99,8 +99,11 @@ def listener_of(arn: str) -> str:
     return f"{head}:listener/{'/'.join(tail.split('/')[:4])}" if rule else arn
 
 
-def look(aws: Aws, plot: Plot) -> Survey:
-    """Every listener and rule of the load balancers in question. Raises what calls raise, TargetGroupUnfit, BalancerMisconfigured."""
+def look(aws: Aws, plot: Plot, before: Survey | None = None) -> Survey:
+    """Every listener and rule of the load balancers in question. `before` is an earlier look: a VPC never changes.
+
+    Raises what calls raise, TargetGroupUnfit, BalancerMisconfigured.
+    """
     balancers = list(dict.fromkeys(map(load_balancer_of, plot.places)))
     try:
         listeners = [
@@ -109,7 +112,7 @@ def look(aws: Aws, plot: Plot) -> Survey:
             for one in aws.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer)
         ]
         rules = [rule for listener in listeners for rule in _rules(aws, listener)]
-        described = aws.look("elbv2", "describe_load_balancers", LoadBalancerArns=balancers)["LoadBalancers"]
+        networks = before.networks if before is not None else _networks(aws, balancers)
         groups = aws.look("elbv2", "describe_target_groups", TargetGroupArns=list(plot.terms.groups.values()))
         tags = aws.look("elbv2", "describe_tags", ResourceArns=[plot.places[0]])["TagDescriptions"]
     except AwsRejected as error:
@@ -121,9 +124,14 @@ def look(aws: Aws, plot: Plot) -> Survey:
         found,
         tuple(r for r in rules if r.arn not in ours),
         {pool: by_arn[arn] for pool, arn in plot.terms.groups.items() if arn in by_arn},
-        {b["LoadBalancerArn"]: str(b.get("VpcId", "")) for b in described},
+        networks,
         aws_note.read(tags[0].get("Tags")) if tags else "",
     )
+
+
+def _networks(aws: Aws, balancers: list[str]) -> Mapping[str, str]:
+    found = aws.look("elbv2", "describe_load_balancers", LoadBalancerArns=balancers)["LoadBalancers"]
+    return {b["LoadBalancerArn"]: str(b.get("VpcId", "")) for b in found}
 
 
 def _is(rule: Rule, place: str) -> bool:

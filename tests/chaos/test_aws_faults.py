@@ -1,0 +1,163 @@
+"""Releases on an AWS that throttles, fails, forgets answers and shows old ones: each ends in a legal state, nobody is lost."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.fixtures.aws_release import STUCK, Scene, scene
+from tests.fixtures.chaos import FULL, seed
+
+from changeover.core.errors import ChangeoverError
+from changeover.core.states import ENDED, State
+from changeover.demo.aws.weather import Weather
+
+RUNS = 500 if FULL else 50
+CHUNKS = 10
+SEED = seed()
+PATIENCE = 12  # how often a person resumes
+
+
+def weather_of(dice: random.Random, number: int) -> Weather:
+    """From a mild day to a very bad one."""
+    bad = dice.choice((0.3, 1.0, 2.0))
+    return Weather(
+        number,
+        throttle=0.02 * bad,
+        broken=0.02 * bad,
+        lost=0.02 * bad,
+        stale=min(1.0, 0.4 * bad),
+        stale_for=(1.0, 8.0),
+        lag=(0.0, 8.0),
+        burst=(1, 8),
+    )
+
+
+def drive(at: Scene, run: str) -> State:
+    """To the end, with the patience of a person: after half of it the weather clears up."""
+    state = State.RUNNING
+    for attempt in range(PATIENCE):
+        if attempt == PATIENCE // 2:
+            at.standin.weather.clear()
+        door = at.door()  # a new process
+        try:
+            if attempt == 0:
+                state = door.drive(run, stop=lambda s: s in STUCK)
+            else:
+                state = door.resume(stop=lambda s: s in STUCK).state
+        except ChangeoverError as error:
+            assert error.code != "CO-0499", error
+            state = door.run_of(run).state
+        if state in ENDED:
+            return state
+        at.clock.sleep(5.0)
+    return state
+
+
+def play(number: int, folder: Path) -> str:
+    """One release under one weather; gives what it was, for the failure's words."""
+    dice = random.Random(number)
+    kind = dice.choice(("alb", "alb", "elb"))
+    how = dice.choice(("good", "good", "good", "never ready", "bad smoke", "and back"))
+    witness = dice.random() < 0.75
+    words = f"SEED={SEED} run {number}: {kind}, {how}, {'counted' if witness else 'by time'}"
+    with scene(folder, kind, weather_of(dice, number), witness=witness, listeners=dice.choice((1, 2, 3))) as at:
+        if how == "never ready":
+            at.world.never_ready.add("green-2")
+        if how == "bad smoke":
+            at.world.smoke_broken.add(version("1.1.0"))
+        run = submit(at)
+        state = drive(at, run)
+        assert state in ENDED, f"{words}: {state}: {at.door().status().sentence}"
+        expected = "green" if state is State.DONE else "blue"
+        if how == "and back" and state is State.DONE:
+            expected = "blue" if back(at) else "green"
+        at.standin.weather.clear()
+        at.clock.sleep(20.0)
+        judge(at, words, expected, how)
+    return words
+
+
+def version(text: str):
+    from changeover.core.model import Version
+
+    return Version.of(text)
+
+
+def submit(at: Scene) -> str:
+    """As a person does: again, when AWS does not answer."""
+    for _ in range(PATIENCE):
+        door = at.door()
+        try:
+            return door.submit(door.plan("1.1.0"))
+        except ChangeoverError as error:
+            assert error.code in ("CO-0201", "CO-0202", "CO-0204", "CO-0405"), error
+            at.clock.sleep(5.0)
+    raise AssertionError("no plan could be made")
+
+
+def back(at: Scene) -> bool:
+    for attempt in range(PATIENCE):
+        if attempt == PATIENCE // 2:
+            at.standin.weather.clear()
+        door = at.door()
+        try:
+            if not attempt:
+                state = door.rollback(because="chaos").state
+            else:
+                state = door.resume(stop=lambda s: s in STUCK).state
+            if state in ENDED:
+                return True
+        except ChangeoverError as error:
+            if error.code == "CO-0406":  # nothing is under way: it was never begun
+                door.rollback(because="chaos")
+                return True
+        at.clock.sleep(5.0)
+    raise AssertionError("no way back")
+
+
+def judge(at: Scene, words: str, expected: str, how: str) -> None:
+    assert not at.town.lost, f"{words}: lost {len(at.town.lost)} of {at.town.visits}: {at.town.lost[:5]}"
+    assert not at.violations, f"{words}: {at.violations[:3]}"
+    assert at.live() == expected, f"{words}: AWS sends visitors to {at.live() or 'both'}, not {expected}"
+    status = at.door().status()
+    route = status.world.route
+    assert route.settled, f"{words}: {route.problem}"
+    assert route.route is not None
+    assert (route.route.live, route.route.share) == (expected, 0), words
+    assert status.state == "idle", words
+    if how in ("never ready", "bad smoke"):
+        assert expected == "blue", words
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_releases_on_a_bad_day(chunk, tmp_path):
+    """50 in every run of the tests, 500 with CHANGEOVER_CHAOS=full. SEED=… repeats them."""
+    print(f"SEED={SEED}")
+    for n in range(chunk, RUNS, CHUNKS):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        play(SEED + n, folder)
+
+
+def test_the_judge_can_fail(tmp_path):
+    """An instance that is stopped while visitors reach it is noticed, by the witness and by the visitors."""
+    with scene(tmp_path, "alb", Weather(1)) as at:
+        at.watch("before stop blue-1")
+        assert at.violations
+        del at.world.instances["blue-1"]
+        at.town.live(3.0)
+        assert at.town.lost
+        assert at.live() == "blue"
+
+
+def test_a_calm_day_needs_no_person(tmp_path):
+    for kind in ("alb", "elb"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        with scene(folder, kind, replace(Weather(7), lag=(0.0, 3.0))) as at:
+            assert drive(at, submit(at)) is State.DONE
+            judge(at, kind, "green", "good")
