@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-STEADY = {"test_crash_matrix.py"}
+STEADY = {"test_crash_matrix.py", "test_aws_faults.py"}
 APART = {"test_by_hand.py", "test_terminal.py", "test_cli.py", "test_bench.py", "test_people.py", "test_service.py"}
 
 

@@ -39,7 +39,7 @@ instances:
   command: [{python}, -m, changeover.demo.shop, --version, "{{version}}", --build, "{{build}}", --port, "{{port}}", --start-log, {folder}/starts.log]
   env: {{ SHOP_DATABASE_URL: "{url}", SHOP_FAULTS: {folder}/faults.json }}
   identity: {{ get: /version, version: version, build: build }}
-  ready: {{ get: /ready, times: 3, every: 200ms, within: 10s }}
+  ready: {{ get: /ready, times: 3, every: 200ms, within: {ready_within} }}
   stop_within: 15s
 balancers:
   - {balancer}
@@ -76,6 +76,11 @@ class Wish:
     bake: str = "2s"
     unwatched: str = "10s"
     rate: float = RATE
+
+    @property
+    def ready_within(self) -> str:
+        """AWS takes its time until it calls a target healthy."""
+        return "20s" if self.balancer in ("alb", "elb") else "10s"
 
     @property
     def dialect(self) -> str:
@@ -121,12 +126,12 @@ class Stack:
         shop_store.create_schema(self.url)
         shop_store.seed(self.url, 2000)
         shutil.copytree(shop_store.changes(self.wish.dialect), self.folder / "db" / "changes")
-        starter = servers.haproxy if self.wish.balancer == "haproxy" else servers.envoy
-        balancer, self.entry = starter(self.started, pools)
+        balancer, self.entry = servers.STARTERS[self.wish.balancer](self.started, pools)
         self.config.write_text(
             _CONFIGURATION.format(
                 blue=blue, green=green, python=sys.executable, folder=self.folder, url=self.url, balancer=balancer,
                 database=self.wish.dialect, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
+                ready_within=self.wish.ready_within,
             )
         )  # fmt: skip
         self.bootstrap("1.0.0")

@@ -70,3 +70,14 @@ def _xml(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "".join(f"<member>{_xml(v)}</member>" for v in value)
     return escape(str(value))
+
+
+def cbor_error(code: str, message: str) -> bytes:
+    """An error as the services that speak CBOR (RFC 8949) write it: a map of two texts."""
+    return bytes([0xA2]) + b"".join(map(_cbor, ("__type", code, "message", message)))
+
+
+def _cbor(text: str) -> bytes:
+    raw = text.encode()
+    assert len(raw) < 256
+    return (bytes([0x60 + len(raw)]) if len(raw) < 24 else bytes([0x78, len(raw)])) + raw

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from changeover.demo.aws import checks
-from changeover.demo.aws.answer import CLASSIC, V2, Refused, done, error, parameters
+from changeover.demo.aws.answer import CLASSIC, V2, Refused, cbor_error, done, error, parameters
 from changeover.demo.aws.weather import Fate
 from changeover.demo.aws.world import World
 
@@ -76,14 +77,14 @@ class Front:
 
     def _meet(self, fate: Fate, call: Call | None, environ: Environ, body: bytes) -> Reply | None:
         """What the caller gets; None: the connection is cut."""
-        version = call.version if call else V2
+        speaks = _protocol(environ) or (call.version if call else V2)
         if fate is Fate.THROTTLED:
-            return _failed("Throttling", "Rate exceeded", version, "400 Bad Request")
+            return _failed("Throttling", "Rate exceeded", speaks, "400 Bad Request")
         if fate is Fate.BROKEN:
-            return _failed("InternalFailure", "We encountered an internal error", version, "500 Internal Server Error")
+            return _failed("InternalFailure", "We encountered an internal error", speaks, "500 Internal Server Error")
         reply = self._inside(environ, body) if call is None else self._done(call)
         if fate is Fate.BROKEN_AFTER:
-            return _failed("ServiceUnavailable", "Service is unavailable", version, "503 Service Unavailable")
+            return _failed("ServiceUnavailable", "Service is unavailable", speaks, "503 Service Unavailable")
         return None if fate is Fate.LOST else reply
 
     def _done(self, call: Call) -> Reply:
@@ -252,9 +253,23 @@ def _ok(body: bytes) -> Reply:
     return Reply("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))], body)
 
 
-def _failed(code: str, message: str, version: str, status: str) -> Reply:
-    body = error(code, message, version)
-    return Reply(status, [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))], body)
+def _protocol(environ: Environ) -> str:
+    """`json` or `cbor` of the services that speak one of them, "" for the query protocol."""
+    kind = str(environ.get("CONTENT_TYPE", ""))
+    return next((name for name in ("json", "cbor") if name in kind), "")
+
+
+def _failed(code: str, message: str, speaks: str, status: str) -> Reply:
+    """`speaks` is the version of the query protocol, `json` or `cbor`."""
+    more: list[tuple[str, str]] = []
+    match speaks:
+        case "cbor":
+            body, kind, more = cbor_error(code, message), "application/cbor", [("smithy-protocol", "rpc-v2-cbor")]
+        case "json":
+            body, kind = json.dumps({"__type": code, "message": message}).encode(), "application/x-amz-json-1.0"
+        case _:
+            body, kind = error(code, message, speaks), "text/xml"
+    return Reply(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *more], body)
 
 
 def _cut(environ: Environ, start: Start) -> Iterable[bytes]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Final
 
 from changeover.core.errors import (
@@ -41,7 +40,7 @@ from changeover.drivers.balancers.alb_route import (
     preview_actions,
 )
 from changeover.drivers.balancers.alb_survey import Plot, Rule, Survey, look, problems
-from changeover.drivers.balancers.aws_back import ReadBack, Reader
+from changeover.drivers.balancers.aws_back import ReadBack, Reader, Recent
 from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
@@ -52,7 +51,6 @@ from changeover.drivers.web import HttpWeb
 
 DELAY_KEY: Final = "deregistration_delay.timeout_seconds"
 DELAY: Final = 300.0  # seconds: AWS's default
-MOMENT: Final = 1.0  # seconds: observing asks for the same thing several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +79,6 @@ class AlbSettings:
     metrics_lag: float = 180.0
 
 
-@dataclass(slots=True)
-class Shared:
-    """The newest look, for those who ask at the same moment: AWS counts calls. `at` is boottime."""
-
-    lock: Lock = field(default_factory=Lock)
-    survey: Survey | None = None
-    at: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class AlbBalancer:
     """The driver. All that it remembers is the newest note it has seen, to know an older one for a stale answer."""
@@ -102,13 +91,14 @@ class AlbBalancer:
     _plot: Plot = field(init=False, repr=False)
     _secret: Secret = field(init=False, repr=False)
     _reader: Reader = field(init=False, repr=False)
-    _shared: Shared = field(default_factory=Shared, init=False, repr=False)
+    _recent: Recent[Survey] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         object.__setattr__(self, "aws", Aws(settings.access, self.clock))
         terms = Terms(settings.groups, round(settings.sticky))
         object.__setattr__(self, "_plot", Plot(settings.listeners, terms, settings.leave_others))
+        object.__setattr__(self, "_recent", Recent[Survey](self.clock))
         object.__setattr__(self, "_reader", Reader(self.clock, settings.read_back, settings.propagation))
         object.__setattr__(self, "_secret", Secret(settings.preview_secret_file))
 
@@ -141,20 +131,16 @@ class AlbBalancer:
         """One look. Raises what stands in the way: AwsAccountRefused, AwsDenied, BalancerUnreachable, BalancerMisconfigured."""
         for arn in (*self.settings.listeners, *self.settings.groups.values()):
             demand_ours(self.settings.access, arn)
-        with self._shared.lock:
-            return self._look()
+        return self._recent.anew(self._look)
 
-    def _look(self) -> Survey:
-        found = look(self.aws, self._plot, self._shared.survey)
-        self._shared.survey, self._shared.at = found, self.clock.boottime()
-        return found
+    def _look(self, before: Survey | None) -> Survey:
+        return look(self.aws, self._plot, before)
 
     def _of_this_moment(self) -> Survey:
-        """A look that is not older than `MOMENT`, and sound."""
-        with self._shared.lock:
-            found = self._shared.survey
-            if found is None or self.clock.boottime() - self._shared.at > MOMENT:
-                found = self._look()
+        """A look that may be shared with whoever asked a moment ago, and is sound."""
+        for arn in (*self.settings.listeners, *self.settings.groups.values()):
+            demand_ours(self.settings.access, arn)
+        found = self._recent.of_this_moment(self._look)
         self._demand_sound(found)
         return found
 
@@ -207,7 +193,7 @@ class AlbBalancer:
         """
         demand(route, self._plot.terms)
         fence.check()
-        self._shared.survey = None
+        self._recent.outdated()
         survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from threading import Lock
+from typing import Final, Generic, TypeVar
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable
 from changeover.core.model import Route
@@ -18,6 +19,7 @@ from changeover.drivers.balancers import aws_note
 from changeover.drivers.balancers.aws_note import Note
 
 Look = TypeVar("Look")
+MOMENT: Final = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,38 @@ class Newest:
             self.note = note
             return False
         return self.note is not None
+
+
+@dataclass(slots=True)
+class Recent(Generic[Look]):
+    """The newest look, for those who ask at the same moment: observing asks for the same thing several times, and AWS counts."""
+
+    clock: Clock
+    value: Look | None = None
+    at: float = 0.0
+    lock: Lock = field(default_factory=Lock)
+
+    def anew(self, look: Callable[[Look | None], Look]) -> Look:
+        """Look now. `look` gets the last one, for what never changes."""
+        with self.lock:
+            return self._look(look)
+
+    def of_this_moment(self, look: Callable[[Look | None], Look]) -> Look:
+        """One that is not older than `MOMENT`."""
+        with self.lock:
+            if self.value is not None and self.clock.boottime() - self.at <= MOMENT:
+                return self.value
+            return self._look(look)
+
+    def _look(self, look: Callable[[Look | None], Look]) -> Look:
+        self.value = look(self.value)
+        self.at = self.clock.boottime()
+        return self.value
+
+    def outdated(self) -> None:
+        """Something is about to change."""
+        with self.lock:
+            self.at -= 2 * MOMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,11 @@ class Survey:
         return float(self.check.get("Interval", 30)) * float(self.check.get("HealthyThreshold", 10))
 
 
-def look(aws: Aws, name: str, terms: Terms) -> Survey:
-    """Raises what calls raise; BalancerMisconfigured if there is no such load balancer."""
+def look(aws: Aws, name: str, terms: Terms, before: Survey | None = None) -> Survey:
+    """`before` is an earlier look: the VPC of an instance never changes.
+
+    Raises what calls raise; BalancerMisconfigured if there is no such load balancer.
+    """
     try:
         described = aws.look("elb", "describe_load_balancers", LoadBalancerNames=[name])["LoadBalancerDescriptions"][0]
         attributes = aws.look("elb", "describe_load_balancer_attributes", LoadBalancerName=name)
@@ -58,7 +61,7 @@ def look(aws: Aws, name: str, terms: Terms) -> Survey:
         str(described.get("VPCId", "")),
         frozenset(str(i["InstanceId"]) for i in described.get("Instances", [])),
         {str(s["InstanceId"]): (str(s.get("State", "")), str(s.get("Description", ""))) for s in health},
-        _networks(aws, terms),
+        before.networks if before is not None else _networks(aws, terms),
         float(draining.get("Timeout", 300)) if draining.get("Enabled") else None,
         described.get("HealthCheck") or {},
         aws_note.read(tags[0].get("Tags")) if tags else "",

@@ -15,7 +15,7 @@ from changeover.ui.render import documents
 def demo(
     *,
     scenario: str = "release",
-    balancer: Literal["envoy", "haproxy"] = "envoy",
+    balancer: Literal["envoy", "haproxy", "alb", "elb"] = "envoy",
     database: Literal["sqlite", "postgresql", "mariadb"] = "sqlite",
     keep: Annotated[bool, Flag] = False,
     folder: Path | None = None,
@@ -29,7 +29,7 @@ def demo(
     scenario
         What is played; an unknown name lists all of them.
     balancer
-        Which load balancer.
+        Which load balancer; alb and elb are a stand-in for AWS on this machine.
     database
         Which database.
     keep
