@@ -110,7 +110,7 @@ def back(at: Scene) -> bool:
             if begun:
                 state = door.resume(stop=lambda s: s in STUCK).state
             else:
-                state = door.rollback(because="chaos").state
+                state = door.drive(door.submit(door.plan_rollback(because="chaos")), stop=lambda s: s in STUCK)
             if state in ENDED:
                 return True
         except ChangeoverError as error:

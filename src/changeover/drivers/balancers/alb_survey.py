@@ -111,7 +111,7 @@ def look(aws: Aws, plot: Plot, before: Survey | None = None) -> Survey:
             for balancer in balancers
             for one in aws.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer)
         ]
-        rules = [rule for listener in listeners for rule in _rules(aws, listener)]
+        rules = [rule for listener in listeners for rule in read_rules(aws, listener)]
         networks = before.networks if before is not None else _networks(aws, balancers)
         groups = aws.look("elbv2", "describe_target_groups", TargetGroupArns=list(plot.terms.groups.values()))
         tags = aws.look("elbv2", "describe_tags", ResourceArns=[plot.places[0]])["TagDescriptions"]
@@ -138,7 +138,8 @@ def _is(rule: Rule, place: str) -> bool:
     return rule.arn == place or (rule.default and rule.listener == place)
 
 
-def _rules(aws: Aws, listener: Mapping[str, Any]) -> Iterator[Rule]:
+def read_rules(aws: Aws, listener: Mapping[str, Any]) -> Iterator[Rule]:
+    """The rules of a listener as it is described, its default among them."""
     arn = str(listener["ListenerArn"])
     for rule in aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=arn):
         yield Rule(
