@@ -50,13 +50,17 @@ class Call:
 
 @dataclass(slots=True)
 class Front:
-    """`moto` is the application inside. `calls` counts what was asked; `gone`: nothing answers at all."""
+    """`moto` is the application inside. `calls` counts what was asked; `gone`: nothing answers at all.
+
+    `script` is asked before the weather: a fate, or a refusal, for just this call.
+    """
 
     moto: App
     world: World
     calls: dict[str, int] = field(default_factory=dict)
     applied: list[tuple[float, str, Mapping[str, Any]]] = field(default_factory=list)
     gone: bool = False
+    script: Callable[[Call], Fate | Refused | None] | None = None
     _known: dict[tuple[str, bytes], Call] = field(default_factory=dict)
     _old: dict[tuple[str, bytes], tuple[float, Reply]] = field(default_factory=dict)
 
@@ -67,9 +71,15 @@ class Front:
         call = _read(environ, body)
         action = call.action if call else "other"
         fate = self.world.weather.fate()
+        told = self.script(call) if self.script is not None and call is not None else None
+        if isinstance(told, Fate):
+            fate = told
         with self.world.lock:
             self.calls[action] = self.calls.get(action, 0) + 1
-            reply = self._meet(fate, call, environ, body)
+            if isinstance(told, Refused) and call is not None:
+                reply: Reply | None = _failed(told.code, str(told), call.version, f"{told.status} Refused")
+            else:
+                reply = self._meet(fate, call, environ, body)
         if reply is None:
             return _cut(environ, start)
         start(reply.status, reply.headers)
