@@ -15,6 +15,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         path = Path(item.path)
         heavy = path.parent == HERE / "chaos" and path.name not in STEADY
-        doubled = path.name == "test_demo.py" and ("postgresql" in item.name or "mariadb" in item.name)
+        doubled = path.name == "test_demo.py" and (
+            "postgresql" in item.name or "mariadb" in item.name or ("-elb-" in item.name or "-alb-" in item.name)
+        )
+        doubled = doubled and item.name not in (
+            "test_scenario[release-alb-sqlite]",
+            "test_scenario[release-elb-sqlite]",
+        )
         if heavy or doubled or path.name in APART or path.name.startswith("test_release_"):
             item.add_marker(pytest.mark.chaos)

@@ -13,7 +13,7 @@ from tests.fixtures.need import need
 
 from changeover.demo.scenarios import SCENARIOS
 
-STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"))
+STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"), ("alb", "sqlite"), ("elb", "sqlite"))
 ON_MARIADB = ("release", "drop-column", "bad-version", "crash")  # the others say nothing of the database
 PLAYED = [(scenario, *stack) for scenario in SCENARIOS for stack in STACKS] + [
     (scenario, "envoy", "mariadb") for scenario in ON_MARIADB

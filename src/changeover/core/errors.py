@@ -614,8 +614,16 @@ class AwsRejected(BalancerRefused):
     exit = Exit.FAILED
     title = "AWS refused a call"
 
-    def __init__(self, what: str, *, reason: str, now: str = NOTHING_CHANGED, next: tuple[str, ...] = ()) -> None:
-        super().__init__(what, now=now, next=next)
+    def __init__(
+        self,
+        what: str,
+        *,
+        now: str = NOTHING_CHANGED,
+        next: tuple[str, ...] = (),
+        where: tuple[Where, ...] = (),
+        reason: str = "",
+    ) -> None:
+        super().__init__(what, now=now, next=next, where=where)
         self.reason = reason
 
 

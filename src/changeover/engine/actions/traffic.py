@@ -230,7 +230,8 @@ def drain(ctx: Context, action: Drain) -> Outcome:
     if flight.is_zero:
         empty = ctx.last("empty")
         if empty is not None and ctx.events[-1].kind == "empty":
-            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), "cut": _cut_before(ctx)})
+            told = {"says": flight.detail} if flight.detail else {}  # who says so, where it is not the balancer
+            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), "cut": _cut_before(ctx), **told})
         if ctx.elapsed() >= SETTLE:
             ctx.note("empty")
         return Again(POLL)

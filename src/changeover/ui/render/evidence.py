@@ -107,6 +107,8 @@ def _drain(data: Data) -> str:
         parts.append(f"after {words.duration(float(data['seconds']))}")
     if data.get("cut"):
         parts.append(f"{words.many(int(data['cut']), 'request')} CUT")
+    if data.get("says"):
+        parts.append(str(data["says"]))
     return ", ".join(parts)
 
 
