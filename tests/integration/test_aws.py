@@ -374,6 +374,31 @@ def test_every_write_that_is_not_acknowledged_is_given_again(kind, fate, tmp_pat
         assert driver.read().settled
 
 
+def test_the_lease_is_looked_at_before_every_time_that_a_write_is_sent(tmp_path):
+    """botocore's own retries are for looks only: a process that sleeps between two of them must not write."""
+    with scene(tmp_path, "alb", Weather(1), listeners=1, attempts=5) as at:
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        writes: list[str] = []
+
+        def script(call: Call) -> Fate | None:
+            if call.looks:
+                return None
+            writes.append(call.action)
+            return Fate.THROTTLED if writes.count(call.action) < 4 else None
+
+        at.standin.front.script = script
+        fence = TestFence()
+        assert driver.commit(Route("blue", "green", 500, mark="new"), fence).settled
+        assert writes == ["AddTags"] * 4 + ["ModifyListener"] * 4 + ["ModifyRule"] * 4
+        assert fence.checks == 1 + len(writes)
+        fence = TestFence(hooks={4: lambda: setattr(fence, "lost", True)})
+        writes.clear()
+        with pytest.raises(FencedOut):
+            driver.commit(BLUE, fence)
+        assert writes == ["AddTags"] * 3
+
+
 def test_weather_that_does_not_end_is_an_error_that_says_what_is_not_known(alb):
     driver = alb.balancer()
     driver.commit(BLUE, TestFence())

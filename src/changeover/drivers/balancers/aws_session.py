@@ -1,7 +1,8 @@
 """Calls to AWS: boto3 with its own retry modes, a guard for account and region, a pace, and errors in changeover's words.
 
-Every call is one of two kinds. A *look* may be tried again by anybody. A *write* is absolute and idempotent, so that it can be
-given again after a reply that was lost; `write` repeats it until AWS has acknowledged it. A read-back alone does not count as
+Every call is one of two kinds. A *look* may be tried again by anybody: botocore does. A *write* is absolute and idempotent, so
+that it can be given again after a reply that was lost; `write` repeats it until AWS has acknowledged it, and looks at the lease
+each time, so botocore must not repeat it by itself. A read-back alone does not count as
 an acknowledgement: a stale one may show the state before the last change, which may be just the one that is wanted now.
 """
 
@@ -57,7 +58,7 @@ LONGEST_PAUSE: Final = 5.0
 class Access:
     """Where and as whom. `account` and `region` are the guard; `endpoint` replaces AWS (a stand-in, a VPC endpoint).
 
-    `mode` and `attempts` are botocore's own (`standard`, `adaptive`, `legacy`; attempts in all). `timeout` is seconds for
+    `mode` and `attempts` are botocore's own for looks (`standard`, `adaptive`, `legacy`; attempts in all). `timeout` is seconds for
     connecting and for each read; `pace` is how many calls a second this process makes at most, 0 for no limit.
     """
 
@@ -89,7 +90,7 @@ class Aws:
     def look(self, service: str, operation: str, **parameters: Any) -> Any:
         """One call after the guard. Raises AwsAccountRefused, AwsDenied, BalancerUnreachable, AwsRejected."""
         self.guard()
-        return self._call(service, operation, parameters)
+        return self._call(service, operation, parameters, self.access.attempts)
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
         """Every item of a look that comes in pages, as elbv2 and elb page: NextMarker, Marker."""
@@ -110,7 +111,7 @@ class Aws:
         for pause in _pauses():
             fence.check()
             try:
-                return self._call(service, operation, parameters)
+                return self._call(service, operation, parameters, 1)
             except AwsDenied:
                 raise
             except BalancerUnreachable as error:
@@ -127,7 +128,7 @@ class Aws:
         """Whoever the credentials belong to must be the account of the configuration. Asked once for each object."""
         if self._clients.get("guarded"):
             return
-        found = str(self._call("sts", "get_caller_identity", {}).get("Account", ""))
+        found = str(self._call("sts", "get_caller_identity", {}, self.access.attempts).get("Account", ""))
         if found != self.access.account:
             raise AwsAccountRefused(
                 f"these credentials belong to the AWS account {found}, not to {self.access.account}",
@@ -135,8 +136,8 @@ class Aws:
             )
         self._clients["guarded"] = True
 
-    def _call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Any:
-        client = self._client(service)
+    def _call(self, service: str, operation: str, parameters: Mapping[str, Any], attempts: int) -> Any:
+        client = self._client(service, attempts)
         self._wait_for_turn()
         return translated(lambda: getattr(client, operation)(**parameters), _action(service, operation))
 
@@ -148,11 +149,14 @@ class Aws:
             self._last[0] = turn
         self.clock.sleep(turn - self.clock.boottime())
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, attempts: int) -> Any:
+        key = f"{service} {attempts}"
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = translated(lambda: _new(service, self.access), f"{service}: configuration")
-            return self._clients[service]
+            if key not in self._clients:
+                self._clients[key] = translated(
+                    lambda: _new(service, self.access, attempts), f"{service}: configuration"
+                )
+            return self._clients[key]
 
 
 def demand_ours(access: Access, arn: str) -> None:
@@ -240,7 +244,7 @@ def _session(profile: str) -> Any:
 _making = threading.Lock()
 
 
-def _new(service: str, access: Access) -> Any:
+def _new(service: str, access: Access, attempts: int) -> Any:
     session = _session(access.profile)
     from botocore.config import Config
 
@@ -248,7 +252,7 @@ def _new(service: str, access: Access) -> Any:
         region_name=access.region,
         connect_timeout=access.timeout,
         read_timeout=access.timeout,
-        retries={"mode": access.mode, "total_max_attempts": access.attempts},
+        retries={"mode": access.mode, "total_max_attempts": attempts},
         user_agent_extra="changeover",
         max_pool_connections=16,
     )
