@@ -28,6 +28,7 @@ from changeover.core.errors import (
 from changeover.core.model import Route
 from changeover.demo.aws import seed
 from changeover.demo.aws.answer import Refused
+from changeover.demo.aws.choice import Asked
 from changeover.demo.aws.front import Call
 from changeover.demo.aws.weather import Fate, Weather
 from changeover.demo.aws.world import ACCOUNT, REGION
@@ -425,6 +426,25 @@ def test_a_newer_owner_is_respected(alb):
     alb.balancer().commit(Route("blue", "green", 500, mark="new"), TestFence(token=8))
     with nothing_changes(alb), pytest.raises(FencedOut):
         alb.balancer().commit(GREEN, TestFence(token=7))
+
+
+# shares ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "shares"), [("alb", (10, 500, 2500, 5000)), ("elb", (3333, 5000))])
+def test_a_share_is_what_the_driver_can_give(kind, shares, tmp_path):
+    """100 000 new visitors in all: within 0.6 points of the share that weights or counts of instances give at best."""
+    with scene(tmp_path, kind, Weather(3), listeners=1) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver, port = at.balancer(), at.town.listeners[0]
+        for share in shares:
+            driver.commit(Route("blue", "green", share, mark="share"), TestFence())
+            at.clock.sleep(20.0)
+            visitors = 100_000 // len(shares)
+            ways = [at.standin.router.way(n % 2, port, Asked()) for n in range(visitors)]
+            green = sum(at.town.slots[w.place].startswith("green") for w in ways if w.place is not None)
+            assert abs(100 * green / visitors - share / 100) < 0.6, (share, green)
 
 
 # what people get to copy -----------------------------------------------------------------------------------------
