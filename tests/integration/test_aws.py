@@ -391,7 +391,7 @@ def test_the_lease_is_looked_at_before_every_time_that_a_write_is_sent(tmp_path)
         at.standin.front.script = script
         fence = TestFence()
         assert driver.commit(Route("blue", "green", 500, mark="new"), fence).settled
-        assert writes == ["AddTags"] * 4 + ["ModifyListener"] * 4 + ["ModifyRule"] * 4
+        assert writes == ["AddTags"] * 4 + ["ModifyListener"] * 4 + ["ModifyRule"] * 4 + ["AddTags"]
         assert fence.checks == 1 + len(writes)
         fence = TestFence(hooks={4: lambda: setattr(fence, "lost", True)})
         writes.clear()

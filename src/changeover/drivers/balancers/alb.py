@@ -199,8 +199,8 @@ class AlbBalancer:
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
         aws_note.demand(known, fence, self._noted())
-        note = self._note(route, fence, before, known)
-        self._write_note(note, fence, until)
+        first = aws_note.before(route, fence, self.clock.now(), known, settled=before.settled)
+        self._write_note(first, fence, until)
         changed: list[Rule] = []
         try:
             for place in survey.places:
@@ -216,11 +216,10 @@ class AlbBalancer:
                 now="What had been changed before was put back.",
                 next=error.next,
             ) from None
+        note = aws_note.after(first, self.clock.now())
+        if note != first:
+            self._write_note(note, fence, until)
         return self._settle(route, note, fence, until)
-
-    def _note(self, route: Route, fence: Fence, before: RouteReading, known: Note | None) -> Note:
-        same = known is not None and before.settled and known.route.decides_like(route)
-        return Note(route, fence.token, known.since if same and known is not None else round(self.clock.now(), 3))
 
     def _noted(self) -> str:
         return self.settings.listeners[0]
@@ -350,7 +349,7 @@ class AlbBalancer:
         note, _ = aws_note.understood(survey.note)
         says = [*reading.workers.values(), reading.durable]
         carries = any(r is None or r.share_of(pool, 0.0) for r in says) or self._reader.newest.stale(survey.note)
-        asked = now - note.since if note is not None else 0.0  # without a note nobody knows since when
+        asked = note.asked(now) if note is not None else 0.0  # without a note nobody knows since when
         return aws_flight.Moment(carries, asked, now, settings.propagation, settings.quiet)
 
     def counters(self, pool: str) -> Counters:

@@ -26,7 +26,7 @@ def set_route(route: Route, access: Access, plot: Plot) -> Sequence[str]:
     """Guard, note, every listener and rule, and a look that all of them show it. Raises BalancerRefused."""
     alb_route.demand(route, plot.terms)
     wanted = alb_route.actions(route, plot.terms)
-    note = encode(Note(route, 0, 0.0))
+    note = encode(Note(route, 0))
     tag = {"ResourceArns": [plot.places[0]], "Tags": [{"Key": TAG, "Value": note}]}
     return (
         f"# {route.live} gets {'everything' if not route.share else f'all but {route.share / 100:g} %'}",

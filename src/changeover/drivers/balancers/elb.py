@@ -154,13 +154,15 @@ class ElbBalancer:
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
         aws_note.demand(known, fence, survey.name)
-        same = known is not None and before.settled and known.route.decides_like(route)
-        note = Note(route, fence.token, known.since if same and known is not None else round(self.clock.now(), 3))
+        first = aws_note.before(route, fence, self.clock.now(), known, settled=before.settled)
         until = self.clock.boottime() + self.settings.read_back.within + survey.takes
-        self._write_note(aws_note.encode(note), fence, until)
+        self._write_note(aws_note.encode(first), fence, until)
         self._enter(route, survey, fence, until)
         until = self.clock.boottime() + self.settings.read_back.within
         self._leave(route, fence, until)
+        note = aws_note.after(first, self.clock.now())
+        if note != first:
+            self._write_note(aws_note.encode(note), fence, until)
         survey = self._reader.settle(self.survey, lambda found: self._differs(found, route, note, fence), until)
         self._reader.newest.note = note
         return self._reading(survey)
@@ -284,7 +286,7 @@ class ElbBalancer:
         note, _ = aws_note.understood(survey.note)
         carries = bool(survey.registered & set(settings.instances[pool])) or self._reader.newest.stale(survey.note)
         carries = carries or (note is not None and bool(note.route.share_of(pool, 0.0)))
-        asked = now - note.since if note is not None else 0.0  # without a note nobody knows since when
+        asked = note.asked(now) if note is not None else 0.0  # without a note nobody knows since when
         return aws_flight.Moment(carries, asked, now, settings.propagation, settings.quiet)
 
     def counters(self, pool: str) -> Counters:

@@ -22,7 +22,7 @@ def set_route(route: Route, access: Access, name: str, terms: Terms) -> Sequence
     demand(route, terms)
     wanted = sorted(members(route, terms))
     rest = sorted({i for ids in terms.instances.values() for i in ids} - set(wanted))
-    tag = {"LoadBalancerNames": [name], "Tags": [{"Key": TAG, "Value": encode(Note(route, 0, 0.0))}]}
+    tag = {"LoadBalancerNames": [name], "Tags": [{"Key": TAG, "Value": encode(Note(route, 0))}]}
     return (
         f"# {route.live} gets {'everything' if not route.share else 'all but what instances of ' + route.candidate + ' get'}",
         guard(access),

@@ -145,7 +145,7 @@ def test_members_of_both_pools_are_no_route_by_themselves():
 
 @pytest.mark.parametrize("mark", ["", "r-1.s3.f7", "by-hand"])
 def test_a_note_is_read_as_it_was_written(mark):
-    note = Note(Route("blue", "gre-en_2", 500, 7312, 1_795_446_539, mark), 7, 1_795_446_000.125)
+    note = Note(Route("blue", "gre-en_2", 500, 7312, 1_795_446_539, mark), 7, 1_795_446_000.125, 1_795_446_001.5)
     text = aws_note.encode(note)
     assert aws_note.parse(text) == note
     assert len(text) <= 256
@@ -153,7 +153,7 @@ def test_a_note_is_read_as_it_was_written(mark):
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "blue:green", "blue:green:99999:0:0::1:1", "b b:green:0:0:0::1:1", "a:b:x:0:0::1:1"]
+    "text", ["x", "blue:green", "blue:green:99999:0:0::1:1:1", "b b:green:0:0:0::1:1:1", "a:b:x:0:0::1:1:1"]
 )
 def test_another_text_is_no_note_and_is_said_so(text):
     note, problem = aws_note.understood(text)
@@ -162,8 +162,23 @@ def test_another_text_is_no_note_and_is_said_so(text):
     assert aws_note.understood("") == (None, "")
 
 
+def test_what_is_waited_for_counts_from_the_acknowledgement():
+    """A write that took AWS 50 s to acknowledge has not been spreading for 50 s."""
+    old = Note(Route("blue", "green"), 7, since=100.0, at=100.0)
+    first = aws_note.before(Route("green", "blue"), TestFence(token=7), 1000.0, old, settled=True)
+    assert (first.since, first.asked(1050.0)) == (0.0, 0.0)
+    second = aws_note.after(first, 1050.0)
+    assert second.asked(1060.0) == 10.0
+    assert old.age < first.age < second.age
+    renewed = aws_note.before(Route("green", "blue", expires=9), TestFence(token=8), 2000.0, second, settled=True)
+    assert renewed.since == 1050.0
+    assert aws_note.after(renewed, 2001.0) == renewed
+    unsettled = aws_note.before(Route("green", "blue"), TestFence(token=8), 2000.0, second, settled=False)
+    assert unsettled.since == 0.0
+
+
 def test_a_newer_owners_note_fences_out():
-    note = Note(Route("blue", "green"), 8, 0.0)
+    note = Note(Route("blue", "green"), 8)
     aws_note.demand(note, TestFence(token=8), "web")
     aws_note.demand(None, TestFence(token=1), "web")
     with pytest.raises(FencedOut, match="fence 8"):
