@@ -40,7 +40,7 @@ from changeover.drivers.balancers.alb_route import (
     preview_actions,
 )
 from changeover.drivers.balancers.alb_survey import Plot, Rule, Survey, look, problems
-from changeover.drivers.balancers.aws_back import ReadBack, Reader, Recent
+from changeover.drivers.balancers.aws_back import ReadBack, Reader, Shared
 from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
@@ -91,14 +91,14 @@ class AlbBalancer:
     _plot: Plot = field(init=False, repr=False)
     _secret: Secret = field(init=False, repr=False)
     _reader: Reader = field(init=False, repr=False)
-    _recent: Recent[Survey] = field(init=False, repr=False)
+    _shared: Shared[Survey] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         object.__setattr__(self, "aws", Aws(settings.access, self.clock))
         terms = Terms(settings.groups, round(settings.sticky))
         object.__setattr__(self, "_plot", Plot(settings.listeners, terms, settings.leave_others))
-        object.__setattr__(self, "_recent", Recent[Survey](self.clock))
+        object.__setattr__(self, "_shared", Shared[Survey]())
         object.__setattr__(self, "_reader", Reader(self.clock, settings.read_back, settings.propagation))
         object.__setattr__(self, "_secret", Secret(settings.preview_secret_file))
 
@@ -131,16 +131,16 @@ class AlbBalancer:
         """One look. Raises what stands in the way: AwsAccountRefused, AwsDenied, BalancerUnreachable, BalancerMisconfigured."""
         for arn in (*self.settings.listeners, *self.settings.groups.values()):
             demand_ours(self.settings.access, arn)
-        return self._recent.anew(self._look)
+        return self._shared.anew(self._look)
 
     def _look(self, before: Survey | None) -> Survey:
         return look(self.aws, self._plot, before)
 
-    def _of_this_moment(self) -> Survey:
-        """A look that may be shared with whoever asked a moment ago, and is sound."""
+    def _together(self) -> Survey:
+        """A look that may be shared with whoever asks at the same time, and is sound."""
         for arn in (*self.settings.listeners, *self.settings.groups.values()):
             demand_ours(self.settings.access, arn)
-        found = self._recent.of_this_moment(self._look)
+        found = self._shared.together(self._look)
         self._demand_sound(found)
         return found
 
@@ -193,7 +193,6 @@ class AlbBalancer:
         """
         demand(route, self._plot.terms)
         fence.check()
-        self._recent.outdated()
         survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)
@@ -333,7 +332,7 @@ class AlbBalancer:
         self._demand_pool(pool)
         settings = self.settings
         try:
-            survey = self._of_this_moment()
+            survey = self._together()
             reading = self._reading(survey)
             moment = self._moment(survey, reading, pool)
             if settings.witness is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable
 from changeover.core.model import Route
@@ -19,7 +19,6 @@ from changeover.drivers.balancers import aws_note
 from changeover.drivers.balancers.aws_note import Note
 
 Look = TypeVar("Look")
-MOMENT: Final = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +46,32 @@ class Newest:
 
 
 @dataclass(slots=True)
-class Recent(Generic[Look]):
-    """The newest look, for those who ask at the same moment: observing asks for the same thing several times, and AWS counts."""
+class Shared(Generic[Look]):
+    """Looks, one at a time. Observing asks for the same thing several times at once, and AWS counts calls: whoever waited while
+    somebody else looked takes what that one saw. Nobody gets a look that was over before he asked.
+    """
 
-    clock: Clock
     value: Look | None = None
-    at: float = 0.0
+    done: int = 0  # looks
     lock: Lock = field(default_factory=Lock)
 
     def anew(self, look: Callable[[Look | None], Look]) -> Look:
-        """Look now. `look` gets the last one, for what never changes."""
+        """A look of one's own. `look` gets the last one, for what never changes."""
         with self.lock:
             return self._look(look)
 
-    def of_this_moment(self, look: Callable[[Look | None], Look]) -> Look:
-        """One that is not older than `MOMENT`."""
+    def together(self, look: Callable[[Look | None], Look]) -> Look:
+        """One that ended after this was asked."""
+        before = self.done
         with self.lock:
-            if self.value is not None and self.clock.boottime() - self.at <= MOMENT:
+            if self.value is not None and self.done > before:
                 return self.value
             return self._look(look)
 
     def _look(self, look: Callable[[Look | None], Look]) -> Look:
         self.value = look(self.value)
-        self.at = self.clock.boottime()
+        self.done += 1
         return self.value
-
-    def outdated(self) -> None:
-        """Something is about to change."""
-        with self.lock:
-            self.at -= 2 * MOMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from changeover.core.errors import (
 from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading, Slot
 from changeover.core.ports import Capabilities, Clock, Fence, Finding, Meter, Web
 from changeover.drivers.balancers import aws_flight, aws_note, aws_policy, elb_by_hand
-from changeover.drivers.balancers.aws_back import ReadBack, Reader, Recent
+from changeover.drivers.balancers.aws_back import ReadBack, Reader, Shared
 from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import ELB, CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
@@ -68,13 +68,13 @@ class ElbBalancer:
     aws: Aws = field(init=False, repr=False)
     _terms: Terms = field(init=False, repr=False)
     _reader: Reader = field(init=False, repr=False)
-    _recent: Recent[Survey] = field(init=False, repr=False)
+    _shared: Shared[Survey] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         object.__setattr__(self, "aws", Aws(settings.access, self.clock))
         object.__setattr__(self, "_terms", Terms(settings.instances))
-        object.__setattr__(self, "_recent", Recent[Survey](self.clock))
+        object.__setattr__(self, "_shared", Shared[Survey]())
         object.__setattr__(self, "_reader", Reader(self.clock, settings.read_back, settings.propagation))
 
     @property
@@ -103,7 +103,7 @@ class ElbBalancer:
 
     def survey(self) -> Survey:
         """One look. Raises AwsAccountRefused, AwsDenied, BalancerUnreachable, BalancerMisconfigured."""
-        return self._recent.anew(self._look)
+        return self._shared.anew(self._look)
 
     def _look(self, before: Survey | None) -> Survey:
         return look(self.aws, self.settings.load_balancer, self._terms, before)
@@ -149,7 +149,6 @@ class ElbBalancer:
         """
         demand(route, self._terms)
         fence.check()
-        self._recent.outdated()
         survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
@@ -245,7 +244,7 @@ class ElbBalancer:
     def health(self, pool: str) -> PoolHealth:
         """Of registered instances what AWS says; of the others what they answer to the load balancer's own question."""
         self._demand_pool(pool)
-        survey = self._recent.of_this_moment(self._look)
+        survey = self._shared.together(self._look)
         ids, slots = self.settings.instances[pool], self.settings.slots[pool]
         notes: list[str] = []
         healthy = 0
@@ -270,7 +269,7 @@ class ElbBalancer:
         self._demand_pool(pool)
         settings = self.settings
         try:
-            survey = self._recent.of_this_moment(self._look)
+            survey = self._shared.together(self._look)
             self._demand_sound(survey)
             moment = self._moment(survey, pool)
             if settings.witness is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.contract.balancer_cases import TestFence
@@ -13,6 +15,7 @@ from changeover.core.model import Route, Slot
 from changeover.core.ports import Answer
 from changeover.drivers.balancers import alb_route, aws_flight, aws_note, aws_policy, elb_route
 from changeover.drivers.balancers.alb_route import NotARoute, Terms
+from changeover.drivers.balancers.aws_back import Shared
 from changeover.drivers.balancers.aws_flight import Moment, Seen, Witness
 from changeover.drivers.balancers.aws_note import Note
 from changeover.drivers.balancers.aws_session import Access, demand_ours
@@ -303,3 +306,36 @@ def test_the_policy_changes_only_what_is_named():
     assert classic["Statement"][1]["Resource"] == [
         "arn:aws-cn:elasticloadbalancing:cn-north-1:210987654321:loadbalancer/shop"
     ]
+
+
+# looks that are shared ---------------------------------------------------------------------------------
+
+
+def test_nobody_gets_a_look_that_was_over_before_he_asked():
+    shared: Shared[int] = Shared()
+    looks = iter(range(100))
+    assert shared.together(lambda _: next(looks)) == 0
+    assert shared.together(lambda _: next(looks)) == 1
+
+    def slow(before: int | None) -> int:
+        assert before == 1
+        inside.set()
+        assert go.wait(10)
+        return next(looks)
+
+    inside, go = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(4) as many:
+        first = many.submit(shared.together, slow)
+        assert inside.wait(10)
+        asked = [threading.Event() for _ in range(3)]
+        rest = [many.submit(lambda e=e: (e.set(), shared.together(lambda _: next(looks)))[1]) for e in asked]
+        assert all(e.wait(10) for e in asked)
+        while not shared.lock.locked():
+            pass
+        go.set()
+        assert first.result(10) == 2
+        assert all(r.result(10) in (2, 3, 4, 5) for r in rest)
+        assert shared.done <= 6
+    with pytest.raises(ZeroDivisionError):
+        shared.together(lambda _: 1 // 0)
+    assert shared.together(lambda _: next(looks)) > 2, "a look that failed is nobody's look"
