@@ -13,6 +13,7 @@ from tests.fixtures.chaos import FULL, seed
 from changeover.core.errors import ChangeoverError
 from changeover.core.states import ENDED, State
 from changeover.demo.aws.weather import Weather
+from changeover.engine.dispatch import Stop
 
 RUNS = 500
 SEED = seed()
@@ -34,7 +35,7 @@ def weather_of(dice: random.Random, number: int) -> Weather:
     )
 
 
-def drive(at: Scene, run: str) -> State:
+def drive(at: Scene, run: str, stop: Stop = lambda s: s in STUCK) -> State:
     """To the end, with the patience of a person: after half of it the weather clears up."""
     state = State.RUNNING
     for attempt in range(PATIENCE):
@@ -43,13 +44,13 @@ def drive(at: Scene, run: str) -> State:
         door = at.door()  # a new process
         try:
             if attempt == 0:
-                state = door.drive(run, stop=lambda s: s in STUCK)
+                state = door.drive(run, stop=stop)
             else:
-                state = door.resume(stop=lambda s: s in STUCK).state
+                state = door.resume(stop=stop).state
         except ChangeoverError as error:
             assert error.code != "CO-0499", error
             state = door.run_of(run).state
-        if state in ENDED:
+        if state in ENDED or (state not in STUCK and stop(state)):
             return state
         at.clock.sleep(5.0)
     return state
@@ -59,19 +60,25 @@ def play(number: int, folder: Path) -> str:
     """One release under one weather; gives what it was, for the failure's words."""
     dice = random.Random(number)
     kind = dice.choice(("alb", "alb", "elb"))
-    how = dice.choice(("good", "good", "good", "never ready", "bad smoke", "and back"))
+    how = dice.choice(("good", "good", "good", "never ready", "bad smoke", "and back", "given up", "twice"))
     witness, attempts = dice.random() < 0.75, dice.choice((1, 1, 3, 5))
     words = f"SEED={number}: {kind}, {how}, {'counted' if witness else 'by time'}, {attempts} attempts"
     weather = weather_of(dice, number)
-    with scene(folder, kind, weather, witness=witness, attempts=attempts, listeners=dice.choice((1, 2, 3))) as at:
+    pace, busy, listeners = dice.choice((4.0, 20.0)), dice.choice((1.0, 0.15)), dice.choice((1, 2, 3))
+    setting = {"witness": witness, "attempts": attempts, "pace": pace, "busy": busy, "listeners": listeners}
+    with scene(folder, kind, weather, **setting) as at:
         if how == "never ready":
             at.world.never_ready.add("green-2")
         if how == "bad smoke":
             at.world.smoke_broken.add(version("1.1.0"))
-        run = submit(at)
-        state = drive(at, run)
+        run = submit(at, "1.1.0")
+        state = give_up(at, run) if how == "given up" else drive(at, run)
         assert state in ENDED, f"{words}: {state}: {at.door().status().sentence}"
         expected = "green" if state is State.DONE else "blue"
+        if how == "twice" and state is State.DONE:  # the pool of 1.0.0 is stopped right after it was left
+            state = drive(at, submit(at, "1.2.0"))
+            assert state in ENDED, f"{words}: {state}"
+            expected = "blue" if state is State.DONE else "green"
         if how == "and back" and state is State.DONE:
             expected = "blue" if back(at) else "green"
         at.standin.weather.clear()
@@ -86,13 +93,30 @@ def version(text: str):
     return Version.of(text)
 
 
-def submit(at: Scene) -> str:
+def give_up(at: Scene, run: str) -> State:
+    """A person gives the release up while a share is out: what got it is stopped as soon as it is drained."""
+    state = drive(at, run, lambda s: s in STUCK or baking(at, run))
+    if state in ENDED:
+        return state
+    journal = at.door().site.journal()
+    journal.send(run, "abort", "chaos", note="given up")
+    journal.close()
+    return drive(at, run)
+
+
+def baking(at: Scene, run: str) -> bool:
+    door = at.door()
+    bakes = {s.key for s in door.plan_of(run).steps if s.action.kind == "bake"}
+    return any(e.step in bakes for e in door.events(run))
+
+
+def submit(at: Scene, release: str) -> str:
     """As a person does: again, when AWS does not answer; at last in a quiet hour."""
     for attempt in range(PATIENCE):
         door = at.door()
         try:
             with at.quiet_hour(attempt > 2):
-                return door.submit(door.plan("1.1.0"))
+                return door.submit(door.plan(release))
         except ChangeoverError as error:
             assert error.code in ("CO-0201", "CO-0202", "CO-0204", "CO-0405"), error
             at.clock.sleep(5.0)
@@ -122,6 +146,7 @@ def back(at: Scene) -> bool:
 
 def judge(at: Scene, words: str, expected: str, how: str) -> None:
     assert not at.town.lost, f"{words}: lost {len(at.town.lost)} of {at.town.visits}: {at.town.lost[:5]}"
+    at.judge_drains()
     assert not at.violations, f"{words}: {at.violations[:3]}"
     assert at.live() == expected, f"{words}: AWS sends visitors to {at.live() or 'both'}, not {expected}"
     status = at.door().status()
@@ -169,10 +194,26 @@ def test_the_judge_can_fail(tmp_path):
         assert at.live() == "blue"
 
 
+def test_a_hasty_driver_is_caught(tmp_path):
+    """It believes the first answer and a first zero; the nodes hear eight seconds later, and few visitors come."""
+    for n in range(8):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        with scene(folder, "alb", Weather(n, lag=(8.0, 8.0)), pace=20.0, busy=0.15, listeners=1) as at:
+            at.hasty = True
+            assert drive(at, submit(at, "1.1.0")) is State.DONE
+            at.clock.sleep(20.0)
+            at.judge_drains()
+            if at.violations:
+                assert "was said to be drained" in at.violations[0]
+                return
+    raise AssertionError("nobody noticed")
+
+
 def test_a_calm_day_needs_no_person(tmp_path):
     for kind in ("alb", "elb"):
         folder = tmp_path / kind
         folder.mkdir()
         with scene(folder, kind, replace(Weather(7), lag=(0.0, 3.0))) as at:
-            assert drive(at, submit(at)) is State.DONE
+            assert drive(at, submit(at, "1.1.0")) is State.DONE
             judge(at, kind, "green", "good")
