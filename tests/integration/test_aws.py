@@ -342,6 +342,7 @@ def test_the_minimal_policy_allows_every_call_that_is_made(kind, tmp_path):
         driver.health("blue")
         driver.preview()
         asked = {k for k, n in at.standin.front.calls.items() if n != before.get(k, 0)} - {"other"}
+    assert "\n".join(at.door().grants()).endswith("\n".join(driver.grants())), "doctor --grants prints it"
     policy = json.loads("\n".join(driver.grants()))
     allowed = {a.partition(":")[2] for s in policy["Statement"] for a in s["Action"] if a.startswith("elastic")}
     assert asked <= allowed, asked - allowed
