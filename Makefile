@@ -25,7 +25,7 @@ bench: $(VENV)/.ready servers
 	$(RUN) bench
 
 chaos: $(VENV)/.ready servers ## seeded SIGKILLs on real servers; SEED=… repeats a run
-	CHANGEOVER_CHAOS=full $(RUN) pytest -q -m chaos -s tests/chaos tests/integration
+	CHANGEOVER_CHAOS=full $(RUN) pytest -q -s tests/chaos
 
 docs: $(VENV)/.ready ## write the generated pages of the reference again
 	$(RUN) changeover.ui.reference docs/reference

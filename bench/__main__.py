@@ -1,4 +1,4 @@
-"""python -m bench [flips|moment|slow|startup|all] [--balancer haproxy|envoy] [--quick] [--json FILE]; exit 1: a bound does not hold."""
+"""python -m bench [flips|moment|slow|startup|backfill|lock|all] [--balancer NAME] [--engine NAME] [--quick] [--json FILE]; exit 1: a bound does not hold."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import figures, flips, moment, peer, slow, startup
+from bench import backfill, figures, flips, lock, moment, peer, slow, startup
+from bench.database import ENGINES
 from bench.stage import BALANCERS, stage
 
-PARTS = ("flips", "moment", "slow", "startup", "all")
+PARTS = ("flips", "moment", "slow", "startup", "backfill", "lock", "all")
 
 
-def _measure(parts: tuple[str, ...], kinds: tuple[str, ...], *, quick: bool) -> Iterator[figures.Figure]:
+def _measure(
+    parts: tuple[str, ...], kinds: tuple[str, ...], engines: tuple[str, ...], *, quick: bool
+) -> Iterator[figures.Figure]:
     singles: dict[str, figures.Figure] = {}
     floor: list[figures.Figure] = []
     for kind in kinds if {"flips", "moment", "slow"} & {*parts} else ():
@@ -32,19 +35,27 @@ def _measure(parts: tuple[str, ...], kinds: tuple[str, ...], *, quick: bool) -> 
         yield from (moment.compare(own, kind, reload, quick=quick) for kind, own in singles.items())
     if "startup" in parts:
         yield from startup.measure(quick=quick)
+    for engine in engines:
+        if "backfill" in parts:
+            yield from backfill.measure(engine, quick=quick)
+        if "lock" in parts:
+            yield from lock.measure(engine, quick=quick)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("bench", description="Speed, each figure as a ratio measured in one run.")
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
     parser.add_argument("--balancer", choices=BALANCERS, action="append", help="only this one; may be given twice")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="only this one; may be given twice")
     parser.add_argument("--quick", action="store_true", help="a smoke run: only losses are judged")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures")
     given = parser.parse_args()
     parts = PARTS[:-1] if given.part == "all" else (given.part,)
     about = figures.machine()
     found = []
-    for figure in _measure(parts, tuple(given.balancer or BALANCERS), quick=given.quick):
+    for figure in _measure(
+        parts, tuple(given.balancer or BALANCERS), tuple(given.engine or ENGINES), quick=given.quick
+    ):
         print(".", end="", file=sys.stderr, flush=True)
         found.append(figure)
     print(file=sys.stderr)

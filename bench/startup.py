@@ -31,7 +31,7 @@ def measure(*, quick: bool) -> list[Figure]:
 
     with tempfile.TemporaryDirectory(prefix="co-bench-") as name:
         folder = Path(name)
-        stack = Stack(folder, Wish("envoy", "sqlite", rate=1), lambda _: None, servers.Started(folder))
+        stack = Stack(folder, Wish("envoy", "sqlite", "operations", rate=1), lambda _: None, servers.Started(folder))
         try:
             stack.start()
             stack.stop_load()

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from changeover.core.model import Version
     from changeover.core.states import State
     from changeover.core.steps import Plan
+    from changeover.schema.parting import Parted
     from changeover.service.door import Changeover, Outcome
+    from changeover.service.drift import Drift
+    from changeover.service.owed import Owed
     from changeover.service.status import Status, WayBack
 
 __version__ = "0.1.0"
@@ -25,6 +28,9 @@ _HOMES = {
     "Outcome": "changeover.service.door",
     "Status": "changeover.service.status",
     "WayBack": "changeover.service.status",
+    "Owed": "changeover.service.owed",
+    "Drift": "changeover.service.drift",
+    "Parted": "changeover.schema.parting",
     "Plan": "changeover.core.steps",
     "State": "changeover.core.states",
     "Version": "changeover.core.model",
@@ -35,8 +41,11 @@ _HOMES = {
 __all__ = [
     "Changeover",
     "ChangeoverError",
+    "Drift",
     "Exit",
     "Outcome",
+    "Owed",
+    "Parted",
     "Plan",
     "State",
     "Status",

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.fixtures.aws_release import STUCK, Scene, scene
-from tests.fixtures.chaos import FULL, seed
+from tests.fixtures.chaos import FULL, seed, some
 
 from changeover.core.errors import ChangeoverError
 from changeover.core.states import ENDED, State
 from changeover.demo.aws.weather import Weather
 from changeover.engine.dispatch import Stop
 
-RUNS = 500
+RUNS, PARTS = 500, 10
 SEED = seed()
 PATIENCE = 12  # how often a person resumes
 
@@ -159,7 +160,7 @@ def judge(at: Scene, words: str, expected: str, how: str) -> None:
         assert expected == "blue", words
 
 
-def play_some(numbers: range, folder: Path) -> None:
+def play_some(numbers: Sequence[int], folder: Path) -> None:
     print(f"SEED={SEED}")
     for n in numbers:
         here = folder / str(n)
@@ -167,20 +168,11 @@ def play_some(numbers: range, folder: Path) -> None:
         play(SEED + n, here)
 
 
-@pytest.mark.timeout(1200)
-@pytest.mark.skipif(FULL, reason="all of them are played")
-@pytest.mark.parametrize("part", range(5))
-def test_a_tenth_of_the_bad_days(part, tmp_path):
-    """50 in every run of the tests. SEED=… repeats them."""
-    play_some(range(part, RUNS // 10, 5), tmp_path)
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.timeout(3600 if FULL else 600)
+@pytest.mark.parametrize("part", range(PARTS))
 def test_bad_days(part, tmp_path):
-    """500 under `make chaos`."""
-    play_some(range(part, RUNS if FULL else 10, 10), tmp_path)
+    """500 under CHANGEOVER_CHAOS=full, a seeded tenth in every run of the tests. SEED=… repeats them."""
+    play_some(some(range(RUNS), SEED)[part::PARTS], tmp_path)
 
 
 def test_the_judge_can_fail(tmp_path):

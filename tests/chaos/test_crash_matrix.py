@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from tests.fixtures.memory_site import POLICY, Stage, door_to, stage
+from tests.fixtures.memory_site import CHANGES, DECLARED, POLICY, Stage, door_to, stage
 
+from changeover.core.model import ChangeSet, Version
 from changeover.core.states import ENDED, State
 from changeover.engine.journal import Journal
 from changeover.service.door import Changeover
@@ -86,14 +87,15 @@ def mortal(prepared: Stage, folder: Path) -> tuple[Stage, Killer]:
     world = copy.deepcopy(prepared.world)
     world.hook = killer.point
     world.effects.clear()
-    plain = door_to(world, folder, policy=PATIENT).door.site
+    changes = prepared.door.site.changes
+    plain = door_to(world, folder, policy=PATIENT, changes=changes).door.site
     site = MortalSite(**{n: getattr(plain, n) for n in Site.__dataclass_fields__}, killer=killer)
     return Stage(world, Changeover(site, lease=LEASE, heartbeat=False)), killer
 
 
-def prepared(folder: Path, steps: list[Callable[[Stage], None]]) -> Stage:
+def prepared(folder: Path, steps: list[Callable[[Stage], None]], changes: tuple[ChangeSet, ...] = CHANGES) -> Stage:
     """The world before the plan under test, its journal closed and complete on disk."""
-    st = stage(folder, policy=PATIENT)
+    st = stage(folder, policy=PATIENT, changes=changes)
     journal = st.door.site.journal()
     for step in steps:
         step(st)
@@ -122,12 +124,31 @@ def _bad(st: Stage) -> None:
     _release(st)
 
 
+def _given_up(st: Stage) -> None:
+    """What 1.1.0 adds is there, and no instance of it ever started."""
+    st.world.broken.add(Version("1.0.0"))
+    _release(st)
+    st.world.broken.clear()
+
+
+def _undo(st: Stage) -> None:
+    st.door.drive(st.door.submit(st.door.plan_undo("1.1.0")))
+
+
+def _later(st: Stage) -> None:
+    st.world.time += PATIENT.keep_parked
+
+
 PLANS = {
-    "release": ([], _release),
-    "rollback": ([_release], _back),
-    "cleanup": ([_release], _cleanup),
-    "third version": ([_release], _third),
-    "undone": ([], _bad),
+    "release": ([], _release, CHANGES),
+    "rollback": ([_release], _back, CHANGES),
+    "cleanup": ([_release], _cleanup, CHANGES),
+    "third version": ([_release], _third, CHANGES),
+    "undone": ([], _bad, CHANGES),
+    "operations": ([], _release, DECLARED),
+    "park": ([_release], _cleanup, DECLARED),
+    "drop": ([_release, _cleanup, _later], _cleanup, DECLARED),
+    "undo": ([_given_up], _undo, DECLARED),
 }
 
 
@@ -145,6 +166,7 @@ def end_state(st: Stage) -> object:
         (w.route.live, w.route.share),
         {k: str(v.identity) for k, v in w.instances.items()},
         sorted(w.objects),
+        sorted(map(str, w.kept)),
         w.revision,
         sorted((str(a.version), a.phase, a.index) for a in w.applied),
         {t: len(k) for t, k in w.filled.items()},
@@ -169,10 +191,12 @@ def finish(st: Stage, act: Callable[[Stage], None]) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_every_gap(name, tmp_path):
-    before, act = PLANS[name]
-    start = prepared(tmp_path / "start", before)
+    before, act, changes = PLANS[name]
+    start = prepared(tmp_path / "start", before, changes)
     calm, counter = mortal(start, tmp_path / "calm")
-    finish.before = len(before)
+    journal = start.door.site.journal()
+    finish.before = len(journal.runs("test"))
+    journal.close()
     act(calm)
     expected, effects, points = end_state(calm), effects_of(calm), counter.seen
     assert points > 20

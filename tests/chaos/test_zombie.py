@@ -54,7 +54,6 @@ def stack(request, tmp_path_factory):
         yield one
 
 
-@pytest.mark.chaos
 @pytest.mark.timeout(3000 if FULL else 600)
 def test_the_sleeper_changes_nothing(stack):
     number = seed()
@@ -67,7 +66,6 @@ def test_the_sleeper_changes_nothing(stack):
         asleep(stack, where, f"b{next(builds)}")
 
 
-@pytest.mark.chaos
 @pytest.mark.skipif(not FULL, reason="a stack of its own for each moment: make chaos")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("where", EXPANDING + IN_TRANSACTION)

@@ -14,6 +14,7 @@ PAGES = tuple(
 )
 COMPLETE = "<!-- complete file -->"
 PART = "<!-- part of a file -->"
+CHANGE = "<!-- change file -->"
 _FENCE = re.compile(
     r"^(?:(?P<mark><!-- [a-z -]+ -->)\n)?```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )

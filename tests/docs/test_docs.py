@@ -162,7 +162,21 @@ def test_a_complete_configuration_loads(block, tmp_path):
 
 @each(YAML)
 def test_a_configuration_says_whether_it_is_complete(block):
-    assert block.mark in (COMPLETE, pages.PART)
+    assert block.mark in (COMPLETE, pages.PART, pages.CHANGE)
+
+
+@each([b for b in YAML if b.mark == pages.CHANGE])
+def test_a_change_file_in_the_documents_is_read_and_linted(block, tmp_path):
+    from changeover.core.model import Version
+    from changeover.drivers.sources.operation_files import read_operations
+    from changeover.schema.linting import lint
+
+    file = tmp_path / "1.1.0.yml"
+    file.write_text(block.text)
+    problems = []
+    declared = read_operations(file, Version("1.1.0"), problems)
+    assert problems == []
+    assert lint(declared, "postgresql") == ()
 
 
 @each([b for b in YAML if b.mark == pages.PART])
@@ -288,6 +302,8 @@ def top_keys(file: str, function: str) -> set[str]:
         ("documents.py", "doctor", "doctor"),
         ("documents.py", "event", "event"),
         ("documents.py", "holder", "lock"),
+        ("schema.py", "owed_document", "owed"),
+        ("schema.py", "drift_document", "drift"),
         ("errors.py", "document", "error"),
         ("ending.py", "document", "run"),
     ],

@@ -157,6 +157,24 @@ def test_a_route_changed_by_hand_holds_the_run(tmp_path):
     assert st.door.status().problem["code"] == "CO-0204"
 
 
+def test_what_was_filled_is_told_even_when_the_next_batch_fails(tmp_path):
+    st = stage(tmp_path)
+    st.world.failing.add("fill t 2001-2500")
+    run = st.door.submit(st.door.plan("1.1.0"))
+    assert st.door.drive(run) is State.FAILED
+    filled = [e.data for e in st.door.events(run) if e.kind == "filled"]
+    assert [(b["hi"], b["rows"]) for b in filled] == [("1000", 1000), ("2000", 1000)]
+
+
+def test_the_journal_does_not_grow_with_the_batches(tmp_path):
+    st = stage(tmp_path, policy=replace(POLICY, batch=10))  # no time passes here
+    run = st.release("1.1.0")
+    filled = [e.data for e in st.door.events(run) if e.kind == "filled"]
+    assert len(filled) < 10
+    assert sum(b["rows"] for b in filled) == 2500
+    assert len([e for e in st.world.effects if e.startswith("fill")]) == 250
+
+
 def test_rollback_to_a_version_whose_promise_has_ended(tmp_path):
     st = stage(tmp_path)
     st.release("1.1.0")

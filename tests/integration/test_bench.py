@@ -16,6 +16,7 @@ import pytest
 from bench.client import Client
 from bench.figures import Figure, lost, percentile
 from bench.wire import parse, reply
+from tests.fixtures import mysql, postgresql
 from tests.fixtures.envoy import need_envoy
 from tests.fixtures.need import need
 
@@ -41,6 +42,32 @@ def test_flips_lose_nothing(balancer: str, tmp_path: Path) -> None:
     assert found["value"] == 0
     assert found["judged"]
     assert not any(f["judged"] for f in figures if f["unit"] == "x"), "a smoke run judges no time"
+
+
+def have(engine: str) -> None:
+    postgresql.programs() if engine == "postgresql" else mysql.program("mariadbd")
+
+
+def counts(figures: list[dict[str, Any]]) -> dict[str, float]:
+    assert not any(f["judged"] for f in figures if f["unit"] == "x"), "a smoke run judges no time"
+    return {f["name"]: f["value"] for f in figures if f["unit"] != "x" and f["bound"] == 0}
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
+def test_a_backfill_fills_every_row_and_loses_no_write(engine: str, tmp_path: Path) -> None:
+    have(engine)
+    assert counts(run("backfill", "--engine", engine, folder=tmp_path)) == {
+        "requests of those clients that failed": 0,
+        "their writes that are lost": 0,
+        "rows not filled, or not equal, afterwards": 0,
+    }
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
+def test_an_alter_behind_a_reader_loses_no_request(engine: str, tmp_path: Path) -> None:
+    have(engine)
+    found = counts(run("lock", "--engine", engine, folder=tmp_path))
+    assert found == {"requests that failed": 0, "writes that are lost": 0}
 
 
 @contextmanager

@@ -113,7 +113,10 @@ def site(balancer: str, database: str, folder: Path, monkeypatch: pytest.MonkeyP
     need("psql" if database == "postgresql" else "sqlite3")
     said: list[str] = []
     stack = Stack(
-        folder, Wish(balancer, database, bake="2s", unwatched="60s", rate=80.0), said.append, servers.Started(folder)
+        folder,
+        Wish(balancer, database, "sql", bake="2s", unwatched="60s", rate=80.0),
+        said.append,
+        servers.Started(folder),
     )
     try:
         stack.start()

@@ -67,6 +67,9 @@ def test_without_mariadb_the_package_is_named(tmp_path: Path, monkeypatch: pytes
 def test_an_interrupted_demo_leaves_nothing_running(place: Path) -> None:
     mysql.program("mariadbd")
     folder = place / "demo"
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background ignores it, and so its children
     process = subprocess.Popen(
         [sys.executable, "-m", "changeover", "demo", "--database", "mariadb", "--folder", str(folder)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -76,6 +79,7 @@ def test_an_interrupted_demo_leaves_nothing_running(place: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         assert process.wait(60) == 130
     finally:
+        signal.signal(signal.SIGINT, before)
         if process.poll() is None:
             process.kill()
             process.wait()

@@ -418,6 +418,38 @@ def test_a_take_over_of_an_unseen_statement_leaves_the_question_open(site: Mysql
         new.apply(statement, marker_of(statement, fence=2), TestFence(2))
 
 
+def test_batches_share_a_session_that_may_be_lost_between_them(site: Mysql) -> None:
+    site.by_hand(site.statement("add_column"))
+
+    def sessions() -> set[int]:
+        found = site.server.run(f"SELECT id FROM information_schema.processlist WHERE db = '{site.name}'")
+        return {session for (session,) in found}
+
+    def fill(after: str | None) -> str | None:
+        return site.driver.fill(site.backfill(), after, str(ROWS), 30, TestFence()).hi
+
+    others = sessions()
+    after = fill(None)
+    first = sessions() - others
+    assert len(first) == 1
+    after = fill(after)
+    assert sessions() - others == first
+    site.server.run(f"KILL {first.pop()}")
+    while after is not None:
+        after = fill(after)
+    assert site.unfilled() == 0
+    until(lambda: not sessions() - others)
+
+
+def test_a_batch_of_an_owner_that_was_taken_over_between_two_is_refused(site: Mysql) -> None:
+    site.by_hand(site.statement("add_column"))
+    after = site.driver.fill(site.backfill(), None, str(ROWS), 30, TestFence()).hi
+    site.second().claim(claim_of(2), TestFence(2))
+    with pytest.raises(FencedOut):
+        site.driver.fill(site.backfill(), after, str(ROWS), 30, TestFence())
+    assert site.unfilled() == ROWS - 30
+
+
 def test_a_take_over_ends_a_backfill_in_its_transaction(site: Mysql) -> None:
     """The old owner holds the claim row; its process has stopped for good."""
     site.by_hand(site.statement("add_column"))

@@ -506,6 +506,37 @@ def test_keys_compare_as_their_type(site: Postgresql, kind: str, keys: list[str]
     assert site.driver.gap(statement).remaining == 0
 
 
+def test_batches_share_a_session_that_may_be_lost_between_them(site: Postgresql) -> None:
+    site.by_hand(site.statement("add_column"))
+    of_ours = f"FROM pg_stat_activity WHERE datname = '{site.name}' AND application_name LIKE 'changeover/%/%'"
+
+    def sessions() -> set[int]:
+        return {pid for (pid,) in site.server.run(f"SELECT pid {of_ours}")}
+
+    def fill(after: str | None) -> str | None:
+        return site.driver.fill(site.backfill(), after, str(ROWS), 30, TestFence()).hi
+
+    after = fill(None)
+    first = sessions()
+    assert len(first) == 1
+    after = fill(after)
+    assert sessions() == first
+    site.server.run(f"SELECT pg_terminate_backend(pid, 5000) {of_ours}")
+    while after is not None:
+        after = fill(after)
+    assert site.unfilled() == 0
+    until(lambda: not sessions())
+
+
+def test_a_batch_of_an_owner_that_was_taken_over_between_two_is_refused(site: Postgresql) -> None:
+    site.by_hand(site.statement("add_column"))
+    after = site.driver.fill(site.backfill(), None, str(ROWS), 30, TestFence()).hi
+    site.second().claim(claim_of(2), TestFence(2))
+    with pytest.raises(FencedOut):
+        site.driver.fill(site.backfill(), after, str(ROWS), 30, TestFence())
+    assert site.unfilled() == ROWS - 30
+
+
 @pytest.mark.parametrize(("kind", "keys"), [("text", ["", "a"]), ("numeric", ["0.5", "2"]), ("date", ["2026-01-01"])])
 def test_keys_that_cannot_be_counted_off_are_refused(site: Postgresql, kind: str, keys: list[str]) -> None:
     statement = keyed(site, kind, keys)

@@ -128,7 +128,7 @@ def nothing_is_left(site: Postgresql) -> bool:
 def test_the_catalogue_survives_a_dump_and_restore(site: Postgresql) -> None:
     rich(site)
     point = site.driver.backup("rich", TestFence())
-    assert point.tables == 3 + 5
+    assert point.tables == 3 + 6
     scratch = site.driver.rehearse(())
     try:
         assert site.second(url=scratch.url).read() == site.driver.read()

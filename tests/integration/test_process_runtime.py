@@ -93,7 +93,6 @@ def bystander(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 # crashes of the tool -----------------------------------------------------------------------------------
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize("descendants", [False, True], ids=["starter", "starter-and-launcher"])
 def test_whenever_the_starter_is_killed_exactly_one_instance_runs_after_the_resume(
     under: Processes, descendants: bool

@@ -40,13 +40,13 @@ def slow_updates(stack: Stack) -> None:
         db.commit()
 
 
-def filled(stack: Stack) -> int:
-    """Batches that the newest release has filled."""
+def filled(stack: Stack, number: int) -> int:
+    """Batches that this release, counted from 1, has filled."""
     door = stack.door()
     if not door.site.store.exists():
         return 0
     runs = [r.id for r in door.history() if r.kind == "release"]
-    return sum(1 for e in door.events(runs[0]) if e.kind == "filled") if runs else 0
+    return sum(1 for e in door.events(runs[-number]) if e.kind == "filled") if len(runs) >= number else 0
 
 
 def reached(stack: Stack, kind: str) -> bool:
@@ -65,14 +65,15 @@ def nothing_lost(stack: Stack) -> None:
 def test_while_a_backfill_runs_and_after_its_owner_was_killed(stack):
     slow_updates(stack)
     owner = tool(stack.config, "release", "1.1.0", "b1")
-    until(lambda: filled(stack) or not owner.alive, "the backfill is under way")
+    until(lambda: filled(stack, 1) or not owner.alive, "the backfill is under way")
+    assert owner.alive, owner.wait()
     status, answer = tool(stack.config, "rollback").wait()
-    assert (status, answer["state"]) == (0, "done"), answer
+    assert (status, answer.get("state")) == (0, "done"), answer
     stack.serves("1.0.0")
     ended, said = owner.wait()
     assert ended != 0
     assert said.get("state", said.get("error")) in {"preempted", "FencedOut"}
-    batches = filled(stack)
+    batches = filled(stack, 1)
     status_of_backfill = [s for s in stack.door().plan_of("r-0001").steps if s.action.kind == "backfill"]
     assert status_of_backfill
     assert not any(e.kind == "done" and e.step == status_of_backfill[0].key for e in stack.door().events("r-0001")), (
@@ -80,10 +81,11 @@ def test_while_a_backfill_runs_and_after_its_owner_was_killed(stack):
     )
 
     again = tool(stack.config, "release", "1.1.0", "b2")
-    until(lambda: filled(stack) or not again.alive, "the backfill is under way again")
+    until(lambda: filled(stack, 2) or not again.alive, "the backfill is under way again")
+    assert again.alive, again.wait()
     again.kill(family=True)
     status, answer = tool(stack.config, "rollback").wait()
-    assert (status, answer["state"]) == (0, "done"), answer
+    assert (status, answer.get("state")) == (0, "done"), answer
     stack.serves("1.0.0")
     assert batches
     assert stack.door().history()[-1].state is State.PREEMPTED

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from changeover.config import load
-from changeover.config.source import decode, parse
-from changeover.config.tree import plain
 from changeover.core.errors import ConfigurationError
+from changeover.yaml.source import decode, parse
+from changeover.yaml.tree import plain
 
 SPECIMENS = Path(__file__).parents[1] / "specimens" / "config"
 TEXTS = [(SPECIMENS / f"{name}.yml").read_text() for name in ("good-haproxy", "good-command", "good-envoy")]

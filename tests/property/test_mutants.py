@@ -17,13 +17,53 @@ import changeover.core as core
 from changeover.core import rules as RULES
 
 HOME = Path(core.__path__[0])
-CHAIN = ("inplay", "rules", "words", "draft", "forward", "back", "cleanup", "planner")
+CHAIN = ("inplay", "rules", "words", "draft", "forward", "back", "cleanup", "undo", "planner")
 SEEDS = 80
 
 # (module, what stands there, what the mutant says)
 MUTANTS = [
     ("forward", "*cleared(g, g.idle, d.retires)]", "]"),
-    ("forward", "for c in d.pending]", "for c in d.pending[-1:]]"),
+    ("forward", "for c in d.pending:", "for c in d.pending[-1:]:"),
+    ("forward", "c if c.declared else None)", "None)"),
+    ("forward", "actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []", "pass"),
+    (
+        "forward",
+        (
+            "        actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []\n"
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+        ),
+        (
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+            "    actions += [Sync(c.version, c.sync, c.digest) for c in d.pending if c.sync]\n"
+        ),
+    ),
+    (
+        "forward",
+        (
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+        ),
+        (
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+            "    actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]\n"
+        ),
+    ),
+    ("forward", "actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]", "pass"),
+    ("forward", "return tuple(sorted({*self.pending, *self.refills}, key", "return tuple(sorted({*self.refills}, key"),
+    ("forward", "return tuple(sorted({*self.pending, *self.refills}, key", "return tuple(sorted({*self.pending}, key"),
+    (
+        "forward",
+        (
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+            "    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]\n"
+        ),
+        (
+            "    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]\n"
+            "    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]\n"
+        ),
+    ),
+    ("forward", "for c in d.pending if c.finalize]", "for c in ()]"),
+    ("forward", "and not schema.completed(c.version, Phase.EXPAND))", ")"),
     ("forward", "if d.pending and g.policy.backup:", "if False:"),
     ("forward", 'actions.append(Prove(d.proved, "expanded"))', "pass"),
     ("forward", "return [*gate, shift, bake, *written]", "return [*gate, shift, *written, bake]"),
@@ -32,12 +72,12 @@ MUTANTS = [
     ("forward", "other=d.g.live,", "other=d.g.idle,"),
     ("forward", "if not dead(g.world, g.live):", "if False:"),
     ("forward", "check_keep_old(g, promise)", "pass"),
-    ("forward", "schema_to=revision + len(draft.pending)", "schema_to=revision"),
+    ("forward", "schema_to=revision + _new(draft)", "schema_to=revision"),
     ("forward", "gone[promise.version] = True", "gone[promise.version] = False"),
     ("forward", "stays = len(here) == 1 and matches(here[0], release.version, release.build)", "stays = bool(here)"),
     ("forward", "sorted(others | {(release.version, release.build)})", "sorted({(release.version, release.build)})"),
     ("forward", "if world.schema is not None:\n        needed |=", "if world.schema is None:\n        needed |="),
-    ("forward", "needed = warnings(s for c in draft.pending for s in c.expand)", "needed = warnings(())"),
+    ("forward", "needed = warnings(s for c in draft.pending for s in c.adds)", "needed = warnings(())"),
     ("forward", 'check_last_healthy(world, g.live, idle, f"take', 'str(f"take'),
     ("inplay", "if c.version <= upto), key", "if c.version < upto), key"),
     ("inplay", "sorted((c for c in changes if c.version <= upto), key=lambda c: c.version)", "(c for c in changes)"),
@@ -75,7 +115,27 @@ MUTANTS = [
     ("cleanup", "if p.version < last and not p.promised_only]", "if False]"),
     ("cleanup", "for c in d.refills]", "for c in ()]"),
     ("cleanup", "check_keep_old(g, promise)", "pass"),
-    ("cleanup", 'actions.append(Backup(backup_id(d.g.ctx, d.chosen[-1].version, "contract"), "contract"))', "pass"),
+    ("cleanup", 'actions.append(Backup(backup_id(d.g.ctx, last, "contract"), "contract"))', "pass"),
+    ("cleanup", "for c in d.chosen if c.verify]", "for c in ()]"),
+    ("cleanup", "if now - since >= policy.keep_parked", "if now - since <= policy.keep_parked"),
+    ("cleanup", "if now - since >= policy.keep_parked or", "if now - since >= 0 or"),
+    ("cleanup", 'or f"parked:{c.version}" in named', 'or "parked:" in named'),
+    ("cleanup", "and through is None else ()", "else ()"),
+    ("cleanup", "if d.dropping:\n        after.append(Prove", "if False:\n        after.append(Prove"),
+    (
+        "cleanup",
+        "for change in d.dropping:\n        after.append(Drop(",
+        "for change in (*d.chosen, *d.dropping):\n        after.insert(0, Drop(",
+    ),
+    ("cleanup", "*(s for c in dropping for s in c.drop))", ")"),
+    ("undo", "_check_needed(world, ledger, version)\n    players", "players"),
+    ("undo", "needed = warnings(change.undo) | unverified(players, policy)", "needed = warnings(change.undo)"),
+    ("undo", "needed = warnings(change.undo) | unverified(players, policy)", "needed = unverified(players, policy)"),
+    ("undo", "needed[NO_BACKUP] =", "_ ="),
+    ("undo", '"contract")] if policy.backup else []', '"expand")] if policy.backup else []'),
+    ("undo", ', Prove(players, "undone")]', "]"),
+    ("undo", "schema_to=schema.revision + 1", "schema_to=schema.revision"),
+    ("undo", "if c.version == version), None) if schema", "if c.version != version), None) if schema"),
     ("cleanup", "if identity.version < last and identity.version not in named:", "if False:"),
     ("cleanup", "return free or (waiting[0],)", "return free or tuple(waiting[-1:])"),
     ("rules", "elif here and asked is not None and not matches", "elif here and asked is not None and matches"),
@@ -92,7 +152,24 @@ MUTANTS = [
         "for p in in_play(world, ledger) if p.version > version",
     ),
     ("rules", "if ends != sorted(plan.ends):", "if len(ends) > len(plan.ends) + 1:"),
-    ("rules", 'isinstance(action, Contract) and "contract" not in have:', "isinstance(action, Contract) and not have:"),
+    (
+        "rules",
+        'isinstance(action, Contract | Drop | Undo) and "contract" not in have:',
+        "isinstance(action, Contract | Drop | Undo) and not have:",
+    ),
+    (
+        "rules",
+        'isinstance(action, Contract | Drop | Undo) and "contract"',
+        'isinstance(action, Contract) and "contract"',
+    ),
+    ("rules", 'isinstance(action, Expand | Sync | Finalize) and "expand"', 'isinstance(action, Expand) and "expand"'),
+    ("rules", '"undo": frozenset({Undo.kind}),', '"undo": frozenset({Undo.kind, Drop.kind}),'),
+    ("rules", "Finalize.kind}),", "Finalize.kind, Drop.kind}),"),
+    ("rules", "isinstance(s.action, Contract | Drop)), None)", "isinstance(s.action, Contract)), None)"),
+    ("rules", "for p in in_play(world, ledger) if p.version >= version", "for p in ()"),
+    ("rules", "for v in sorted(ledger.started) if v >= version", "for v in ()"),
+    ("rules", "if i.version >= version", "if i.version > version"),
+    ("rules", "for v in (ahead(schema, version) if schema is not None else ())", "for v in ()"),
     ("rules", "have.add(action.before)", 'have.update({"expand", "contract"} - {action.before})'),
     ("rules", "if two.fence < one.fence:", "if two.fence > one.fence + 9:"),
     ("rules", "if record.step not in begun:", "if record.step in done:"),
@@ -122,7 +199,7 @@ def mutated(module: str, old: str, new: str) -> SimpleNamespace:
     return SimpleNamespace(**made)
 
 
-KINDS = {"forward": ("release",), "back": ("rollback", "release"), "cleanup": ("cleanup",)}
+KINDS = {"forward": ("release",), "back": ("rollback", "release"), "cleanup": ("cleanup",), "undo": ("undo",)}
 
 
 def caught(module: str, planner: ModuleType, rules: ModuleType) -> str:
@@ -130,7 +207,7 @@ def caught(module: str, planner: ModuleType, rules: ModuleType) -> str:
     wrong = judge_rules(rules) if module in {"rules", "inplay"} else []
     if wrong or module == "rules":
         return next(iter(wrong), "")
-    kinds = KINDS.get(module, ("release", "rollback", "cleanup"))
+    kinds = KINDS.get(module, ("release", "rollback", "cleanup", "undo"))
     for seed in range(SEEDS):
         r = Random(seed)
         try:

@@ -14,10 +14,10 @@ from changeover.core.model import Policy
 from changeover.core.steps import Shift
 
 WANTED = 1_000
-UNDONE = {"release": 0.15, "rollback": 0.5, "cleanup": 0.3}  # undoing walks three more plans
+UNDONE = {"release": 0.15, "rollback": 0.5, "cleanup": 0.3, "undo": 0.5}  # undoing walks three more plans
 
 
-@pytest.mark.parametrize("kind", ["release", "rollback", "cleanup"])
+@pytest.mark.parametrize("kind", ["release", "rollback", "cleanup", "undo"])
 def test_a_thousand_plans_keep_every_rule_after_every_step(kind):
     accepted = seed = 0
     while accepted < WANTED:

@@ -8,8 +8,8 @@ from changeover.config.aws import Alb, Elb
 from changeover.config.instances import CommandInstances, ProcessInstances
 from changeover.config.literals import format_duration, format_percent
 from changeover.config.release import ReleasePolicy
-from changeover.config.tree import Loc
 from changeover.core.model import AtDeadline
+from changeover.yaml.tree import Loc
 
 Hint = tuple[Loc, str]
 FINEST = 10  # basis points: weights of an ALB are whole numbers up to 999

@@ -20,9 +20,9 @@ from changeover.config.kinds import split_address
 from changeover.config.literals import format_duration, format_percent
 from changeover.config.probes import Probe
 from changeover.config.release import ReleasePolicy
-from changeover.config.tree import Loc, Scalar
 from changeover.config.write import FILL_IN
 from changeover.core.model import ALL, Slot
+from changeover.yaml.tree import Loc, Scalar
 
 Hint = tuple[Loc, str]  # where, and the message
 Parts = Mapping[str, Any]  # the sections that are valid by themselves
@@ -35,7 +35,7 @@ _TARGETS: Mapping[str, tuple[str, str]] = {  # kind -> (key of its targets, what
 }
 _LONGEST_SOCKET = 107  # bytes of a unix socket's path, Linux unix(7)
 _PASSWORD = f"a password is written in the file; {references.WRITE_A_REFERENCE}"
-_MAY_REFER = ("database.url", "database.backup.restore_into")
+_MAY_REFER = ("database.url", "database.read", "database.backup.restore_into")
 _LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 

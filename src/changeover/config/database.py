@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, PlainValidator, Tag, WithJsonSchema
 
 from changeover.config import placeholders, references
@@ -32,6 +33,13 @@ class ChangeFiles(Section):
     path: HerePath = Field(description="their directory")
 
 
+# Rows of one batch, at the most, and how long it is rested after it, in times that it took. By `bench backfill`: at full pace the
+# commits of batches of 5000 cost as much again as the rows; beside gentle ones of 5000 with a rest as long as the batch the p99 of
+# others was four times and more of the steady one, on two cores.
+BATCH = {"gentle": 1_000, "full": 50_000}
+REST = {"gentle": 4.0, "full": 0.0}
+
+
 class Limits(Section):
     """What a schema change may cost the application."""
 
@@ -41,7 +49,32 @@ class Limits(Section):
     lock_deadline: Annotated[float, Seconds("1s", "1h")] = Field(
         default=60.0, description="how long attempts are repeated"
     )
-    batch: int = Field(default=5000, ge=1, le=1_000_000, description="rows of one batch of a backfill")
+    pace: Literal["gentle", "full"] = Field(
+        default="gentle",
+        description="gentle: a backfill rests four times as long as each batch took, and waits while replicas lag or writers wait for locks; "
+        "full: it does neither",
+    )
+    replica_lag: Annotated[float, Seconds("100ms", "1h")] = Field(
+        default=5.0, description="a gentle backfill waits while a replica lags more than this"
+    )
+    read_within: Annotated[float, Seconds("1s", "24h")] = Field(
+        default=60.0,
+        description="how long an endpoint of `read` may take to show what was added; then the release fails",
+    )
+    batch: Annotated[int, Ge(1), Le(1_000_000)] | None = Field(
+        default=None,
+        description="rows of one batch of a backfill, at the most; left out: 1000, at full pace 50000",
+    )
+
+    @property
+    def largest(self) -> int:
+        """Rows of one batch of a backfill, at the most."""
+        return self.batch or BATCH[self.pace]
+
+    @property
+    def rest(self) -> float:
+        """How long a backfill rests between two batches, in times that the batch took."""
+        return REST[self.pace]
 
 
 class Backup(Section):
@@ -156,6 +189,9 @@ class Postgresql(Section):
     url: Annotated[Referring, AfterValidator(_postgresql_url)] = Field(
         description="its URL; the password by reference only"
     )
+    read: tuple[Annotated[Referring, AfterValidator(_postgresql_url)], ...] = Field(
+        default=(), description="URLs of the replicas that versions read: expand ends when each of them shows it"
+    )
     changes: ChangeFiles = Field(description="where the schema changes come from")
     limits: Limits = Field(default_factory=Limits, description="what a change may cost")
     backup: Annotated[PostgresqlBackup | None, _NONE] = Field(
@@ -189,6 +225,9 @@ class Mysql(Section):
     type: Literal["mysql"] = Field(description="MariaDB or MySQL")
     url: Annotated[Referring, AfterValidator(_mysql_url)] = Field(
         description="its URL, or that of a socket: `mysql://user@/name?unix_socket=PATH`; the password by reference only"
+    )
+    read: tuple[Annotated[Referring, AfterValidator(_mysql_url)], ...] = Field(
+        default=(), description="URLs of the replicas that versions read: expand ends when each of them shows it"
     )
     changes: ChangeFiles = Field(description="where the schema changes come from")
     limits: Limits = Field(

@@ -10,14 +10,13 @@ from pydantic.fields import FieldInfo
 
 from changeover.config.kinds import Section
 from changeover.config.settings import Settings
-from changeover.config.tree import Loc, is_tag
+from changeover.yaml.tree import Loc, is_tag
 
 # keys of the design that this version does not support, by the path of their map
 LATER: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"aws", "cleanup", "hosts", "notify"}),
     "instances": frozenset({"count", "install", "service", "version_from"}),
     "balancers[]": frozenset({"listen"}),
-    "database.limits": frozenset({"replica_lag"}),
     "database.backup": frozenset({"instance", "prove", "type"}),
     "release": frozenset({"long_lived", "on_inconclusive", "on_silence", "window"}),
     "release.go_back_when[]": frozenset({"for"}),

@@ -14,9 +14,9 @@ from changeover.config.keys import fields_of
 from changeover.config.kinds import anchored
 from changeover.config.messages import error_of, problems_of
 from changeover.config.settings import Origin, Settings
-from changeover.config.source import MOST_BYTES, decode, parse
-from changeover.config.tree import Entry, Map, Node, Place, Problem, Scalar, dotted, find, merge, plain, scalars
 from changeover.core.errors import ConfigurationMissing, UsageError
+from changeover.yaml.source import MOST_BYTES, decode, parse
+from changeover.yaml.tree import Entry, Map, Node, Place, Problem, Scalar, dotted, find, merge, plain, scalars
 
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from changeover.config.keys import LATER, LATER_VALUES, fields_of, homes_of, model_at
 from changeover.config.kinds import OURS, VARIANT
 from changeover.config.references import mask_at, shown
-from changeover.config.source import Text
-from changeover.config.tree import Found, List, Loc, Map, Node, Problem, Scalar, dotted, find, is_tag
 from changeover.core.errors import ConfigurationError, Where
+from changeover.yaml.source import Text
+from changeover.yaml.tree import Found, List, Loc, Map, Node, Problem, Scalar, dotted, find, is_tag
 
 _MOST_PROBLEMS: Final = 50
 _LONGEST_LINE: Final = 4096

@@ -29,8 +29,8 @@ This page is written from the models that read the file; a test keeps it up to d
 - The overlay `changeover.ENVIRONMENT.yml` is laid over the file whenever it exists, whether the environment is named by
   `-e` or by `environment:`. Maps merge; lists and single values replace.
 - Secrets are written as references: `${env:NAME}`, `${file:PATH}` or `${cmd:COMMAND}` (no shell, 10 seconds). They are
-  resolved when they are used, never by `check`, `plan` or `runbook`, and stand in `instances.env`, `database.url` and
-  `database.backup.restore_into` only. A password that is written in the file is refused. Inside `{ }` a reference is quoted:
+  resolved when they are used, never by `check`, `plan` or `runbook`, and stand in `instances.env`, `database.url`,
+  `database.read` and `database.backup.restore_into` only. A password that is written in the file is refused. Inside `{ }` a reference is quoted:
   `{ x: "${env:S}" }`.
 - Commands are lists of arguments, never a shell line. A placeholder is quoted where it begins a value: `"{port}"`.
 """
@@ -103,7 +103,7 @@ def _value(annotation: Any, metadata: list[Any]) -> str:
     if origin is dict:
         return f"{_value(arguments[0], [])}: {_value(arguments[1], [])}"
     if arguments:
-        return " or ".join(dict.fromkeys(_value(a, []) for a in arguments if a is not NoneType))
+        return " or ".join(dict.fromkeys(_value(a, metadata) for a in arguments if a is not NoneType))
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return "keys"
     return "number" + _bounds(metadata) if annotation is int else "text"

@@ -17,6 +17,7 @@ from changeover.config.instances import Instances
 from changeover.config.kinds import HerePath, Name, PlainText, Section
 from changeover.config.probes import Probe, Smoke
 from changeover.config.release import ReleasePolicy
+from changeover.config.schema_policy import SchemaPolicy
 from changeover.core.model import Policy, Slot
 
 
@@ -42,6 +43,9 @@ class Settings(Section):
     balancers: Annotated[tuple[Balancer, ...], Field(min_length=1)] = Field(description="exactly one in this version")
     database: Database | None = Field(default=None, description="leave it out if the application has none")
     release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="how releases go")
+    schema_: SchemaPolicy = Field(
+        default_factory=SchemaPolicy, alias="schema", description="how long what is taken away is kept"
+    )
     probes: tuple[Probe, ...] = Field(default=(), description="without probes a version's proof is UNVERIFIED")
     smoke: tuple[Smoke, ...] = Field(default=(), description="requests to the new version before users meet it")
     people: dict[Name, tuple[PlainText, ...]] = Field(default_factory=dict, description="role: the people who have it")
@@ -89,6 +93,7 @@ class Settings(Section):
             drain_hard=release.drain.hard,
             at_deadline=release.at_deadline(),
             keep_old=release.keep_old,
+            keep_parked=self.schema_.keep_parked,
             expiry=release.unwatched,
             go_back_when=tuple(rule.rule() for rule in release.go_back_when),
             ready_times=ready.times,
@@ -104,7 +109,11 @@ class Settings(Section):
         database = self.database
         if database is None:
             return {}
-        limits: Limits = {"batch": database.limits.batch}
+        limits: Limits = {
+            "batch": database.limits.largest,
+            "rest": database.limits.rest,
+            "read_within": database.limits.read_within,
+        }
         if database.backup is not None:
             limits["backup_max_age"] = database.backup.max_age
         return limits
@@ -114,6 +123,8 @@ class Limits(TypedDict, total=False):
     """What of `database:` is part of the policy."""
 
     batch: int
+    rest: float
+    read_within: float
     backup_max_age: float
 
 

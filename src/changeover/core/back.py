@@ -29,7 +29,7 @@ from changeover.core.errors import (
     RouteDrift,
 )
 from changeover.core.inplay import (
-    ahead,
+    added_words,
     dead,
     enough,
     healthy,
@@ -137,7 +137,7 @@ def _plan(g: Ground, kind: str, actions: Sequence[Action], because: str, *, of: 
     taken = holder(world, ledger, new)
     source = taken.version if taken is not None else of.target if of is not None else back.version
     schema = world.schema
-    added = ahead(schema, back.version) if schema is not None else ()
+    added = added_words(schema, back.version) if schema is not None else ()
     revision = schema.revision if schema is not None else 0
     notes = [f"the schema stays at {revision}"] if schema is not None else []
     if kind == "rollback":
@@ -157,7 +157,7 @@ def _plan(g: Ground, kind: str, actions: Sequence[Action], because: str, *, of: 
         steps=numbered(actions, Scene(kind, source, back.version)),
         schema_from=revision,
         schema_to=revision,
-        owed=tuple(f"what v{v} added stays; its next release recognises it" for v in added),
+        owed=added,
         acknowledged=g.acknowledged,
         notes=tuple(notes),
         because=because,

@@ -16,6 +16,7 @@ from changeover.core.draft import (
     Ground,
     backup_id,
     check_acknowledged,
+    check_fit,
     check_keep_old,
     check_last_healthy,
     check_unedited,
@@ -26,22 +27,34 @@ from changeover.core.draft import (
     unverified,
     warnings,
 )
-from changeover.core.errors import NothingToDo, NotReady, ProofBroken, StillNeeded
+from changeover.core.errors import NothingToDo, NotReady, StillNeeded
 from changeover.core.inplay import (
     Player,
     flying,
     healthy,
     in_play,
-    misfit,
     owed,
     owed_words,
+    parked,
     refills,
     residents,
     stranger,
 )
 from changeover.core.model import Acknowledgement, ChangeSet, Identity, Ledger, Policy, SchemaReading, Version, World
 from changeover.core.rules import NO_BACKUP
-from changeover.core.steps import Action, Backfill, Backup, Contract, Plan, Preflight, Prove, Rehearse, Retire
+from changeover.core.steps import (
+    Action,
+    Backfill,
+    Backup,
+    Contract,
+    Drop,
+    Plan,
+    Preflight,
+    Prove,
+    Rehearse,
+    Retire,
+    Verify,
+)
 from changeover.core.words import Scene
 
 COMMAND = "changeover cleanup"
@@ -56,6 +69,7 @@ class _Draft:
     refills: tuple[ChangeSet, ...]
     retires: tuple[Retire, ...]
     stays: tuple[tuple[Version, str], ...]
+    dropping: tuple[ChangeSet, ...] = ()
 
 
 def plan_cleanup(
@@ -77,7 +91,8 @@ def plan_cleanup(
     source = serving(world, ledger, live)
     schema = world.schema
     waiting = owed(changes, schema, source.version) if schema is not None else ()
-    if schema is None or not waiting:
+    dropping = _due(changes, schema, policy, ctx.at, acknowledged) if schema is not None and through is None else ()
+    if schema is None or not (waiting or dropping):
         rest = owed_words(changes, schema, source.version) if schema is not None else ()
         raise NothingToDo(
             "no contract is owed" + (f" ({'; '.join(rest)})" if rest else ""),
@@ -85,22 +100,25 @@ def plan_cleanup(
         )
     command = f"{COMMAND} --through {through}" if through is not None else COMMAND
     players = in_play(world, ledger)
-    chosen = _choose(waiting, players, through)
+    chosen = _choose(waiting, players, through) if waiting else ()
     check_unedited(chosen, schema, acknowledged, command)
     _check_healthy(world, live, idle)
     ground = Ground(ctx, world, ledger, policy, live, idle, command, acknowledged)
     retires = _retires(ground, chosen, players)
+    last = chosen[-1].version if chosen else source.version
     draft = _Draft(
         g=ground,
         source=source,
         changes=changes,
         chosen=chosen,
-        refills=tuple(c for c in refills(changes, schema, chosen[-1].version) if c in chosen),
+        refills=tuple(c for c in refills(changes, schema, last) if c in chosen),
         retires=retires,
-        stays=_stays(players, source, chosen[-1].version),
+        stays=_stays(players, source, last) if chosen else tuple(sorted({(p.version, p.build) for p in players})),
+        dropping=dropping,
     )
-    _check_fit(draft, schema)
-    needed = warnings(s for c in chosen for s in c.contract) | unverified(draft.stays, policy)
+    check_fit(draft.stays, schema, changes)
+    gone = (*(s for c in chosen for s in c.contract), *(s for c in dropping for s in c.drop))
+    needed = warnings(gone) | unverified(draft.stays, policy)
     if not policy.backup:
         needed[NO_BACKUP] = "there is no restore point before the point of no return, and no rehearsal"
     accepted = check_acknowledged(needed, acknowledged, command)
@@ -113,6 +131,10 @@ def _plan(d: _Draft, schema: SchemaReading, notes: tuple[str, ...]) -> Plan:
     after: list[Action] = []
     for change in d.chosen:
         after += [Contract(change.version, change.contract, change.digest), Prove(d.stays, "contracted")]
+    for change in d.dropping:
+        after.append(Drop(change.version, change.drop, change.digest))
+    if d.dropping:
+        after.append(Prove(d.stays, "contracted"))
     rest = [c for c in d.changes if c not in d.chosen]
     return Plan(
         kind="cleanup",
@@ -139,12 +161,28 @@ def _before(d: _Draft) -> list[Action]:
     """What comes before the point of no return."""
     actions: list[Action] = [Preflight(d.g.live, d.g.idle), *cleared(d.g, d.g.idle, d.retires)]
     actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]
+    actions += [Verify(c.version, c.verify) for c in d.chosen if c.verify]
     if d.g.policy.backup:
-        actions.append(Backup(backup_id(d.g.ctx, d.chosen[-1].version, "contract"), "contract"))
+        last = (*d.dropping, *d.chosen)[-1].version
+        actions.append(Backup(backup_id(d.g.ctx, last, "contract"), "contract"))
         for n, change in enumerate(d.chosen, 1):
             upto = tuple(s for c in d.chosen[:n] for s in c.contract)
             actions.append(Rehearse(change.version, upto, d.stays))
     return actions
+
+
+def _due(
+    changes: tuple[ChangeSet, ...],
+    schema: SchemaReading,
+    policy: Policy,
+    now: float,
+    acknowledged: tuple[Acknowledgement, ...],
+) -> tuple[ChangeSet, ...]:
+    """What lies parked long enough, or what a person gives up by name (`parked:VERSION`)."""
+    named = {a.name for a in acknowledged}
+    return tuple(
+        c for c, since in parked(changes, schema) if now - since >= policy.keep_parked or f"parked:{c.version}" in named
+    )
 
 
 def _choose(waiting: Sequence[ChangeSet], players: Sequence[Player], through: Version | None) -> tuple[ChangeSet, ...]:
@@ -165,6 +203,8 @@ def _choose(waiting: Sequence[ChangeSet], players: Sequence[Player], through: Ve
 def _retires(g: Ground, chosen: Sequence[ChangeSet], players: Sequence[Player]) -> tuple[Retire, ...]:
     """Whom the contracts break: promised versions are retired by name, leftovers cleared away, others refuse."""
     world, ledger, idle = g.world, g.ledger, g.idle
+    if not chosen:
+        return ()
     last = chosen[-1].version
     needing = [p for p in players if p.version < last and not p.promised_only]
     if needing:
@@ -202,16 +242,6 @@ def _stays(players: Sequence[Player], source: Identity, last: Version) -> tuple[
     """The versions that are in play afterwards."""
     found = {(p.version, p.build) for p in players if p.version >= last}
     return tuple(sorted(found | {(source.version, source.build)}))
-
-
-def _check_fit(d: _Draft, schema: SchemaReading) -> None:
-    """No point of no return while a version that stays does not work with the schema as it is."""
-    reasons = [why for v, _ in d.stays if (why := misfit(v, schema, d.changes))]
-    if reasons:
-        raise ProofBroken(
-            f"a version in play does not work with the schema as it is: {'; '.join(reasons)} (rule R2)",
-            next=("see what runs and why: changeover status", "mend that first, then clean up"),
-        )
 
 
 def _check_healthy(world: World, live: str, idle: str) -> None:

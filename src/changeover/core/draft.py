@@ -14,11 +14,12 @@ from changeover.core.errors import (
     EnvironmentHeld,
     LastHealthyPool,
     NotAcknowledged,
+    ProofBroken,
     RouteDrift,
     TooEarly,
     WrongIdentity,
 )
-from changeover.core.inplay import flying, healthy, holder, residents
+from changeover.core.inplay import flying, healthy, holder, misfit, residents
 from changeover.core.model import (
     COMPLETE,
     Acknowledgement,
@@ -229,6 +230,16 @@ def check_acknowledged(needed: Mapping[str, str], given: Iterable[Acknowledgemen
             next=(command + "".join(f" --ack {name}" for name in missing),),
         )
     return tuple(f"{text}: accepted by {by[name]}" for name, text in needed.items())
+
+
+def check_fit(stays: Iterable[tuple[Version, str]], schema: SchemaReading, changes: Sequence[ChangeSet]) -> None:
+    """Nothing is taken away while a version that stays does not work with the schema as it is."""
+    reasons = [why for v, _ in stays if (why := misfit(v, schema, changes))]
+    if reasons:
+        raise ProofBroken(
+            f"a version in play does not work with the schema as it is: {'; '.join(reasons)} (rule R2)",
+            next=("see what runs and why: changeover status", "mend that first, then repeat"),
+        )
 
 
 def check_unedited(

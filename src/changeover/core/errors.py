@@ -300,6 +300,29 @@ class StatementFateUnknown(ChangeoverError):
     title = "it is not known whether a statement was done"
 
 
+class RowsInTheWay(ChangeoverError):
+    """The rows that are there do not allow the change: duplicates before a unique constraint, values without their key
+    before a foreign key, NULLs before NOT NULL, values that do not fit the new type, or rows whose old and new columns
+    disagree.
+
+    changeover shows them and never decides which of them is right: mend them, then plan again.
+    """
+
+    code = "CO-0116"
+    exit = Exit.REFUSED
+    title = "rows stand in the way"
+
+
+class ReadEndpointBehind(ChangeoverError):
+    """A read endpoint (`database.read`) did not show within `limits.read_within` what was added on the primary.
+
+    A version that reads there would not find its columns: expand has ended only when every configured endpoint shows them (R2).
+    """
+
+    code = "CO-0117"
+    title = "a read endpoint does not show the schema"
+
+
 # 02: traffic and instances ---------------------------------------------------------------------------
 
 
@@ -446,6 +469,17 @@ class WouldGoBack(ChangeoverError):
     code = "CO-0307"
     exit = Exit.REFUSED
     title = "this would be a rollback"
+
+
+class UndoUnfinished(ChangeoverError):
+    """A version's expansion is half taken back: some of what was added is there, some is not.
+
+    It is finished first (`changeover schema undo VERSION` goes on where it stands); then the version can be released again.
+    """
+
+    code = "CO-0308"
+    exit = Exit.REFUSED
+    title = "an expansion is half taken back"
 
 
 # 04: runs and plans ----------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from changeover.core.errors import (
     DatabaseUnreachable,
     NothingToDo,
     StatementUnknown,
+    UndoUnfinished,
     UsageError,
     Where,
     WouldBreak,
@@ -41,19 +42,22 @@ from changeover.core.errors import (
     WrongIdentity,
 )
 from changeover.core.inplay import (
-    ahead,
+    added_words,
     dead,
     healthy,
     in_play,
     lost,
     matches,
+    parked,
     pending,
     refills,
     residents,
     stranger,
+    undoing,
 )
 from changeover.core.model import (
     ALL,
+    FORWARD,
     ChangeSet,
     Identity,
     Ledger,
@@ -72,6 +76,7 @@ from changeover.core.steps import (
     Backup,
     Bake,
     Expand,
+    Finalize,
     Gate,
     Plan,
     Preflight,
@@ -81,6 +86,8 @@ from changeover.core.steps import (
     Shift,
     Smoke,
     Start,
+    Sync,
+    Verify,
 )
 from changeover.core.words import Scene, percent
 
@@ -99,6 +106,11 @@ class _Draft:
     retires: tuple[Retire, ...]
     proved: tuple[tuple[Version, str], ...]
 
+    @property
+    def verified(self) -> tuple[ChangeSet, ...]:
+        """The change sets whose rows are asked before anybody uses what they added, in order."""
+        return tuple(sorted({*self.pending, *self.refills}, key=lambda c: c.version))
+
 
 def plan_release(ctx: Context, release: Release, world: World, ledger: Ledger, policy: Policy, *, salt: int) -> Plan:
     """The plan that makes `release` serve everything. Pure: equal arguments give an equal plan.
@@ -110,7 +122,7 @@ def plan_release(ctx: Context, release: Release, world: World, ledger: Ledger, p
     live, idle = quiet(world, ledger)
     command = f"changeover plan {release.version}"
     draft = _draft(Ground(ctx, world, ledger, policy, live, idle, command, release.acknowledged), release, salt)
-    needed = warnings(s for c in draft.pending for s in c.expand)
+    needed = warnings(s for c in draft.pending for s in c.adds)
     if world.schema is not None:
         needed |= unverified(draft.proved, policy)
     if draft.pending and not policy.backup:
@@ -130,7 +142,7 @@ def plan_release(ctx: Context, release: Release, world: World, ledger: Ledger, p
         basis=ctx.basis,
         steps=numbered(actions, Scene("release", draft.source.version, release.version)),
         schema_from=revision,
-        schema_to=revision + len(draft.pending),
+        schema_to=revision + _new(draft),
         ends=tuple(sorted(r.version for r in draft.retires if r.promised)),
         owed=_owed_after(draft),
         acknowledged=release.acknowledged,
@@ -173,8 +185,12 @@ def _actions(d: _Draft) -> list[Action]:
     actions: list[Action] = [Preflight(g.live, g.idle), *cleared(g, g.idle, d.retires)]
     if d.pending and g.policy.backup:
         actions.append(Backup(backup_id(g.ctx, d.release.version, "expand"), "expand"))
-    actions += [Expand(c.version, c.expand, c.digest) for c in d.pending]
+    for c in d.pending:
+        actions.append(Expand(c.version, c.expand, c.digest, c if c.declared else None))
+        actions += [Sync(c.version, c.sync, c.digest)] if c.sync else []
     actions += [Backfill(c.version, c.backfill, c.digest) for c in d.refills]
+    actions += [Verify(c.version, c.verify) for c in d.verified if c.verify]
+    actions += [Finalize(c.version, c.finalize, c.digest) for c in d.pending if c.finalize]
     if g.world.schema is not None:
         actions.append(Prove(d.proved, "expanded"))
     version, build, policy = d.release.version, d.release.build, g.policy
@@ -188,6 +204,12 @@ def _actions(d: _Draft) -> list[Action]:
     if not dead(g.world, g.live):
         actions.append(drain(g.live, policy))
     return actions
+
+
+def _new(d: _Draft) -> int:
+    """How many revisions the expansions add: one that was completed by an earlier attempt has been counted."""
+    schema = d.g.world.schema
+    return sum(1 for c in d.pending if schema is not None and not schema.completed(c.version, Phase.EXPAND))
 
 
 def _shift(d: _Draft, share: int, *, first: bool) -> list[Action]:
@@ -301,6 +323,12 @@ def _check_changes(release: Release, world: World) -> None:
             f"v{version} has schema changes and --no-schema-change says that it has none",
             next=(f"leave the flag out: changeover plan {version}", "or take the change files away"),
         )
+    half = [v for v in undoing(schema) if v <= version]
+    if half:
+        raise UndoUnfinished(
+            f"{_list(half)} is half taken back: what of it is there is not certain (rule R2)",
+            next=(f"finish that first: changeover schema undo {half[-1]}",),
+        )
     gone = lost(version, schema)
     if gone:
         raise WouldBreak(
@@ -315,8 +343,8 @@ def _check_statements(d: _Draft) -> None:
     """What would break a version in play never reaches a plan, and what nobody knows neither."""
     leaving = {r.version for r in d.retires}
     players = [p for p in in_play(d.g.world, d.g.ledger) if p.pool != d.g.idle or p.version not in leaving]
-    statements = [s for c in d.pending for s in c.expand]
-    breaking = [s for s in statements if s.phase is not Phase.EXPAND or s.verdict is Verdict.BROKEN]
+    statements = [s for c in d.pending for s in c.adds]
+    breaking = [s for s in statements if s.phase not in FORWARD or s.verdict is Verdict.BROKEN]
     if breaking:
         who = " and ".join(f"v{v}" for v in sorted({p.version for p in players}))
         raise WouldBreak(
@@ -364,8 +392,13 @@ def _owed_after(d: _Draft) -> tuple[str, ...]:
         for c in sorted(d.release.changes, key=lambda c: c.version)
         if c.version <= d.release.version and not schema.completed(c.version, Phase.CONTRACT)
     )
-    stays = (f"what v{v} added stays; its next release recognises it" for v in ahead(schema, d.release.version))
-    return (*(f"{s.title} (contract of v{c.version})" for c in waits for s in c.contract), *stays)
+    stays = added_words(schema, d.release.version)
+    lies = (
+        f"{s.title} (parked by the contract of v{c.version})"
+        for c, _ in parked(d.release.changes, schema)
+        for s in c.drop
+    )
+    return (*(f"{s.title} (contract of v{c.version})" for c in waits for s in c.contract), *lies, *stays)
 
 
 def _notes(d: _Draft) -> tuple[str, ...]:

@@ -6,11 +6,22 @@ are in play.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from changeover.core.model import ChangeSet, Identity, InFlight, Ledger, Phase, SchemaReading, Version, World
+from changeover.core.model import (
+    COMPLETE,
+    FORWARD,
+    ChangeSet,
+    Identity,
+    InFlight,
+    Ledger,
+    Phase,
+    SchemaReading,
+    Version,
+    World,
+)
 
 
 class Part(StrEnum):
@@ -138,7 +149,11 @@ def matches(identity: Identity, version: Version, build: str) -> bool:
 
 def expanded(change: ChangeSet, schema: SchemaReading) -> bool:
     """What the change set adds is there, or it adds nothing."""
-    return schema.completed(change.version, Phase.EXPAND) or not (change.expand or change.backfill)
+    return change.empty or all(
+        schema.completed(change.version, phase)
+        for phase in FORWARD
+        if phase is Phase.EXPAND or change.statements(phase)
+    )
 
 
 def lost(version: Version, schema: SchemaReading) -> tuple[Version, ...]:
@@ -174,16 +189,53 @@ def owed(changes: Iterable[ChangeSet], schema: SchemaReading, serving: Version) 
     )
 
 
+def parked(changes: Iterable[ChangeSet], schema: SchemaReading) -> tuple[tuple[ChangeSet, float], ...]:
+    """The change sets whose contract has parked something, and since when (epoch seconds), in order."""
+    found = []
+    for change in sorted(changes, key=lambda c: c.version):
+        since = next(
+            (
+                a.at
+                for a in schema.applied
+                if (a.version, a.phase, a.index) == (change.version, Phase.CONTRACT, COMPLETE)
+            ),
+            None,
+        )
+        if since is not None and change.drop and not schema.completed(change.version, Phase.DROP):
+            found.append((change, since))
+    return tuple(found)
+
+
 def ahead(schema: SchemaReading, serving: Version) -> tuple[Version, ...]:
     """The versions later than the serving one of which something was added: under way, taken back, or given up."""
-    return tuple(sorted({a.version for a in schema.applied if a.phase is Phase.EXPAND and a.version > serving}))
+    added = {a.version for a in schema.applied if a.phase in (Phase.EXPAND, Phase.UNDO)}
+    return tuple(sorted(v for v in added | {c.version for c in schema.kept} if v > serving))
 
 
-def owed_words(changes: Iterable[ChangeSet], schema: SchemaReading, serving: Version) -> tuple[str, ...]:
+def undoing(schema: SchemaReading) -> tuple[Version, ...]:
+    """The versions that are being taken back: until that is finished, nobody can say what of them is there."""
+    return tuple(sorted({a.version for a in schema.applied if a.phase is Phase.UNDO}))
+
+
+def added_words(schema: SchemaReading, serving: Version) -> tuple[str, ...]:
+    """What was added for versions that do not serve, in words."""
+    half = undoing(schema)
+    return tuple(
+        f"v{v} is half taken back: changeover schema undo {v}"
+        if v in half
+        else f"what v{v} added stays; its next release recognises it"
+        for v in ahead(schema, serving)
+    )
+
+
+def owed_words(changes: Collection[ChangeSet], schema: SchemaReading, serving: Version) -> tuple[str, ...]:
     """What is owed, in words: what waits for a contract, and what was added for versions that do not serve."""
     waits = tuple(f"{s.title} (contract of v{c.version})" for c in owed(changes, schema, serving) for s in c.contract)
-    stays = tuple(f"what v{v} added stays; its next release recognises it" for v in ahead(schema, serving))
-    return waits + stays
+    stays = added_words(schema, serving)
+    lies = tuple(
+        f"{s.title} (parked by the contract of v{c.version})" for c, _ in parked(changes, schema) for s in c.drop
+    )
+    return waits + lies + stays
 
 
 def _upto(changes: Iterable[ChangeSet], upto: Version) -> tuple[ChangeSet, ...]:

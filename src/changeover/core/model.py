@@ -254,11 +254,22 @@ class PoolHealth:
 
 
 class Phase(StrEnum):
-    """The part of a change that a statement belongs to."""
+    """The part of a change that a statement belongs to, in the order in which they are done. UNDO takes an expansion back.
+
+    DROP removes for good what the contract has parked.
+    """
 
     EXPAND = "expand"
+    SYNC = "sync"
     BACKFILL = "backfill"
+    FINALIZE = "finalize"
     CONTRACT = "contract"
+    DROP = "drop"
+    UNDO = "undo"
+
+
+PLAIN = (Phase.EXPAND, Phase.BACKFILL, Phase.CONTRACT)  # what plain SQL may be written for, in order
+FORWARD = (Phase.EXPAND, Phase.SYNC, Phase.FINALIZE)  # what a release applies, backfills apart
 
 
 class Verdict(StrEnum):
@@ -283,8 +294,10 @@ class Lock(StrEnum):
 class Probe:
     """How to see in the catalogue that a statement has been done: `what` named `name` (of `table`) is there or not.
 
-    `what` is one of table, view, column, index, constraint, trigger, function, type, default, not_null,
-    sequence, schema. `definition` is compared where the engine can tell (a column's type), "" compares nothing.
+    `what` is one of table, view, synonym, column, index, constraint, trigger, function, type, default, not_null,
+    sequence, schema, valid (a constraint that was validated), enum_value (its label in `definition`; with a `table` the labels
+    of its column `name`). `definition` is compared where the engine can tell (a column's type, an index's columns with commas),
+    "" compares nothing.
     """
 
     what: str
@@ -295,8 +308,54 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A question whose answer must be 0: `sql` counts the rows that are wrong, `sample` shows up to ten of them.
+
+    `title` says what is wrong with them: `rows of orders whose price_cents does not fit price`.
+    """
+
+    title: str
+    sql: str
+    sample: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of the text that made a table, where an engine changes tables by their text.
+
+    `what`, with the `name` of a column: not_null, nullable, default (`text`), no_default, type (`text`), column (`text`: its
+    definition), no_column. With that of a constraint: no_constraint, constraint_name (`text`), check (`text`: its condition);
+    without a name: constraint (`text`: one more). With that of an index: index_name (`text`), index_to_constraint (`text`: its name there, or "").
+    """
+
+    what: str
+    name: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A table that is written anew with another text. What it is by then is read under the lock: it is never lost.
+
+    `before`: the text that it is expected to have. `like`: a text that it had; when the new one says the same, it is that one
+    to the letter, so that an undo gives it back.
+    """
+
+    table: str
+    edits: tuple[Edit, ...]
+    before: str = ""
+    like: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a change file, classified.
+    """One statement of a change, classified; or several that are one act.
+
+    `block`: the statements of one act, run one after the other in one transaction or under one lock; `sql` is then all of
+    them. `lock_first`: what takes that lock. `guards` are asked under it, before anything is changed. `rewrite`: a table that
+    is written anew after them; `sql` then shows it as it is expected. `probes`, where each
+    part of a block commits by itself: how each of them is seen, in order, so that what a kill has cut is gone on with; None: it
+    may be run again. The last part that changes anything is what `probe` sees.
 
     `title` is what people read (`+ column orders.price_cents integer`). `probe` None means that only the ledger
     can tell whether it was done. `alone` means outside any transaction (CREATE INDEX CONCURRENTLY).
@@ -313,6 +372,16 @@ class Statement:
     probe: Probe | None = None
     verdict: Verdict = Verdict.OK
     reason: str = ""
+    block: tuple[str, ...] = ()
+    lock_first: str = ""
+    guards: tuple[Check, ...] = ()
+    rewrite: Rewrite | None = None
+    probes: tuple[Probe | None, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is run, in order, before the table is written anew."""
+        return self.block or (() if self.rewrite else (self.sql,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +389,8 @@ class BackfillStatement:
     """A backfill in batches: `sql` is one UPDATE whose WHERE has a marker for the key range.
 
     `table` and `key` (columns of the primary key) give the ranges; `sql` has the named parameters `:lo` and `:hi`,
-    meaning `key > :lo AND key <= :hi`.
+    meaning `key > :lo AND key <= :hi`. With `keys` (the columns of the key one by one, of any type that can be ordered) it
+    has RANGE once instead, for which the driver writes the condition.
     """
 
     sql: str
@@ -329,20 +399,50 @@ class BackfillStatement:
     table: str
     key: str
     title: str
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """The schema changes of one version. `digest` is the sha256 of its files, in phase order."""
+    """The schema changes of one version. `digest` is the sha256 of its files, in phase order.
+
+    `declared`: they were compiled from operations, of a catalogue that is another one afterwards; so what was compiled is
+    kept in the target when it begins. `compiled` False: they are not compiled yet, and only their version is known.
+    """
 
     version: Version
     expand: tuple[Statement, ...] = ()
     backfill: tuple[BackfillStatement, ...] = ()
     contract: tuple[Statement, ...] = ()
     digest: str = ""
+    sync: tuple[Statement, ...] = ()
+    verify: tuple[Check, ...] = ()
+    finalize: tuple[Statement, ...] = ()
+    drop: tuple[Statement, ...] = ()
+    undo: tuple[Statement, ...] = ()
+    declared: bool = False
+    compiled: bool = True
 
     def statements(self, phase: Phase) -> tuple[Statement, ...]:
-        return self.contract if phase is Phase.CONTRACT else self.expand
+        """Those of a phase; none of BACKFILL, which has no Statements."""
+        return {
+            Phase.EXPAND: self.expand,
+            Phase.SYNC: self.sync,
+            Phase.FINALIZE: self.finalize,
+            Phase.CONTRACT: self.contract,
+            Phase.DROP: self.drop,
+            Phase.UNDO: self.undo,
+        }.get(phase, ())
+
+    @property
+    def adds(self) -> tuple[Statement, ...]:
+        """Every statement that a release applies."""
+        return tuple(s for phase in FORWARD for s in self.statements(phase))
+
+    @property
+    def empty(self) -> bool:
+        """It adds nothing, and that is certain. What was declared is recorded even then."""
+        return not (self.declared or self.adds or self.backfill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +461,8 @@ class Applied:
     run: str
     fence: int
 
+
+RANGE = "/* changeover: range */"  # where the condition on the keys stands in a backfill
 
 COMPLETE = -1  # Applied.index of the row that says: this phase is complete
 
@@ -384,8 +486,10 @@ class SchemaReading:
     catalogue: str
     applied: tuple[Applied, ...] = ()
     claim: Claim | None = None
+    kept: tuple[ChangeSet, ...] = ()  # what was compiled of operations, by version, when it began
 
     def completed(self, version: Version, phase: Phase) -> bool:
+        """The phase has a row that says so. A phase without statements has none."""
         return any(a.version == version and a.phase is phase and a.index == COMPLETE for a in self.applied)
 
     def versions(self, phase: Phase) -> frozenset[Version]:
@@ -569,6 +673,7 @@ class Policy:
     drain_hard: float = 300.0
     at_deadline: AtDeadline = AtDeadline.WAIT
     keep_old: float = 86_400.0
+    keep_parked: float = 604_800.0  # what a contract has parked is dropped for good after this
     expiry: float = 60.0  # rule R14: an unwatched share goes home after this
     go_back_when: tuple[GoBackRule, ...] = (
         GoBackRule(RuleMetric.INSTANCE, seconds=15.0),
@@ -580,6 +685,8 @@ class Policy:
     ready_within: float = 60.0
     probes: int = 0  # how many probes a version has; 0: its proof is UNVERIFIED
     smoke: int = 0  # how many smoke checks are configured
-    batch: int = 5_000  # rows of one batch of a backfill, at most
+    batch: int = 1_000  # rows of one batch of a backfill, at most
+    rest: float = 4.0  # pauses between the batches of a backfill, in times that the batch took; 0: full speed
+    read_within: float = 60.0  # how long a read endpoint may take to show what was added
     backup_max_age: float = 14_400.0  # an older restore point is taken again before the schema changes
     backup: bool = True  # a restore point is taken (False: needs the acknowledgement `no-backup`)

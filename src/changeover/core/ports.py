@@ -17,9 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.model import (
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Counters,
     Identity,
@@ -233,6 +236,14 @@ class Gap:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows a check found, and up to ten of them as text."""
+
+    rows: int
+    shown: tuple[str, ...] = ()
+
+
 class Database(Protocol):
     """The target database: its schema, its own ledger of applied changes, and the claim of the environment.
 
@@ -269,6 +280,28 @@ class Database(Protocol):
     def done(self, probe: Probe) -> bool:
         """Does the catalogue show it?"""
 
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        """The named tables as they are, for operations; a name that is not there is left out."""
+
+    def count(self, check: Check) -> Count:
+        """Ask the question in one snapshot. Nothing is changed."""
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        """What the server accepts first for ALTER TABLE `table` `alter`: tried on an empty copy. "" where nothing has to be said.
+
+        `given`: name -> `COLUMN …` or `INDEX …`, each as it is by then. Raises StatementFailed for what the server refuses
+        however it is asked.
+        """
+
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        """Keep what was compiled of operations, beside the ledger; `read` gives it back. Kept already: nothing to do."""
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        """Take the marks of what a release added out of the ledger, before that is undone: the catalogue decides from then on."""
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        """Forget the version altogether: what it added is undone. The revision is raised."""
+
     def apply(self, statement: Statement, marker: Applied, fence: Fence) -> Lockwait:
         """Run one statement with its marker in one transaction; where that is impossible (`alone`), look before and after.
 
@@ -284,6 +317,9 @@ class Database(Protocol):
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
         """One batch of `size` keys after the checkpoint, in one statement with its own transaction."""
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        """Why a backfill should wait now: replicas that lag, writers that wait for locks, long transactions. "": go on."""
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         """The largest key now: where the backfill ends. None for an empty table. Keys travel as text."""
@@ -317,6 +353,16 @@ class Database(Protocol):
 
     def by_hand_backup(self, id: str) -> Sequence[str]: ...
 
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        """The shell commands that end well only if the check finds 0 rows."""
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        """The shell commands that do what `keep` does."""
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]: ...
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]: ...
+
     def by_hand_copy(self, id: str, statements: Sequence[tuple[Statement, Applied]]) -> CopyByHand | None:
         """How a copy of that backup with the statements applied is made. None: there are no commands for that."""
 
@@ -325,6 +371,20 @@ class Database(Protocol):
 
     def by_hand_admit(self, version: Version) -> Sequence[str]:
         """The shell commands that do what `admit` does; none if versions share a login."""
+
+
+class Reader(Protocol):
+    """A read endpoint: a replica that versions read. It is only looked at."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, without a secret: `db-2:5432/shop`."""
+
+    def inspect(self) -> Sequence[Finding]:
+        """Read-only. Never raises for what it can report."""
+
+    def lacks(self, probes: Sequence[Probe]) -> Sequence[Probe]:
+        """Those that its catalogue does not show. Raises DatabaseUnreachable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,3 +465,4 @@ class Ports:
     database: Database | None
     prober: Prober
     clock: Clock
+    readers: tuple[Reader, ...] = ()  # where versions read besides the database

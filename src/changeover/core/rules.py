@@ -3,7 +3,7 @@
 A rule returns what violates it, in words; an empty tuple says that it holds. There are four groups:
 
 * on states (`STATE_RULES`, all of them in `judge`): R1, R2, R3, R4, R7, R11, R13, R14. They hold before and after every step;
-* before an act (`before_stop`, `before_shift`, `before_contract`): the same rules asked about what is about to be done;
+* before an act (`before_stop`, `before_shift`, `before_contract`, `before_undo`): the same rules asked about what is about to be done;
 * on plans (`PLAN_RULES`, `judge_plan`): R7, R9, R10, R13 in the order of the steps;
 * on runs (`RUN_RULES`, `judge_run`): R5, R6, R8, R12 on the events that a journal recorded.
 """
@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from changeover.core.inplay import (
+    ahead,
     carrying,
     enough,
     flying,
@@ -33,15 +34,25 @@ from changeover.core.steps import (
     Backfill,
     Backup,
     Contract,
+    Drop,
     Expand,
+    Finalize,
     Plan,
     Retire,
+    Schema,
     Shift,
+    Sync,
+    Undo,
     from_data,
     to_data,
 )
 
 NO_BACKUP = "no-backup"  # the acknowledgement that there is no restore point
+MAY_CHANGE: Mapping[str, frozenset[str]] = {
+    "release": frozenset({Expand.kind, Sync.kind, Backfill.kind, Finalize.kind}),
+    "cleanup": frozenset({Backfill.kind, Contract.kind, Drop.kind}),
+    "undo": frozenset({Undo.kind}),
+}  # kind of a plan -> the steps by which it may change schema and rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +271,22 @@ def before_contract(now: Situation, version: Version) -> Violations:
     return _as("R4", older) + _as("R13", (*runs, *hidden))
 
 
+def before_undo(now: Situation, version: Version) -> Violations:
+    """May what was added for this version be taken back? R2: nobody who plays needs it. R4: nobody can have written to it."""
+    world, ledger, schema = now.world, now.ledger, now.world.schema
+    need = (f"{p} needs what was added for {version}" for p in in_play(world, ledger) if p.version >= version)
+    ran = (f"an instance of {v} has started" for v in sorted(ledger.started) if v >= version)
+    runs = (
+        f"{i} runs on {pool}"
+        for pool in sorted(world.pools)
+        for i in residents(world, ledger, pool)
+        if i.version >= version
+    )
+    hidden = (f"nobody knows what runs on {s}" for s in (stranger(world, ledger, p) for p in sorted(world.pools)) if s)
+    built = (f"what was added for {v} stands on it" for v in (ahead(schema, version) if schema is not None else ()))
+    return _as("R2", (*need, *built)) + _as("R4", (*ran, *runs, *hidden))
+
+
 # plans -----------------------------------------------------------------------------------------------------------
 
 
@@ -267,16 +294,17 @@ def r7_plan_ends_by_name(plan: Plan) -> Violations:
     """R7: a plan ends the promises that it names and no other; only cleanup contracts; going back leaves the schema."""
     actions = [s.action for s in plan.steps]
     ends = sorted(a.version for a in actions if isinstance(a, Retire) and a.promised)
-    schema = [a.kind for a in actions if isinstance(a, Expand | Backfill | Contract)]
+    schema = [a.kind for a in actions if isinstance(a, Schema | Backfill)]
 
     def found() -> Iterator[str]:
         if ends != sorted(plan.ends):
             yield "the plan ends promises that it does not name"
         if plan.kind in ("rollback", "abort") and (schema or ends):
             yield f"a {plan.kind} touches the schema or ends a promise"
-        if plan.kind == "release" and Contract.kind in schema:
-            yield "a release contracts"
-        first = next((s.n for s in plan.steps if isinstance(s.action, Contract)), None)
+        alien = sorted({*schema} - MAY_CHANGE.get(plan.kind, frozenset()))
+        if alien and plan.kind not in ("rollback", "abort"):
+            yield f"a {plan.kind} has steps that do not belong to it: {', '.join(alien)}"
+        first = next((s.n for s in plan.steps if isinstance(s.action, Contract | Drop)), None)
         if plan.last_safe != (first - 1 if first else 0):
             yield f"the point of no return is not where the plan says: {plan.last_safe}"
 
@@ -294,9 +322,9 @@ def r9_restore_point(plan: Plan) -> Violations:
             action = step.action
             if isinstance(action, Backup):
                 have.add(action.before)
-            elif isinstance(action, Expand) and "expand" not in have:
+            elif isinstance(action, Expand | Sync | Finalize) and "expand" not in have:
                 yield f"step {step.n} expands without a restore point"
-            elif isinstance(action, Contract) and "contract" not in have:
+            elif isinstance(action, Contract | Drop | Undo) and "contract" not in have:
                 yield f"step {step.n} contracts without a restore point"
 
     return _as("R9", found())

@@ -21,7 +21,10 @@ from changeover.core.model import (
     Acknowledgement,
     AtDeadline,
     BackfillStatement,
+    ChangeSet,
+    Check,
     GoBackRule,
+    Phase,
     Route,
     Statement,
     Version,
@@ -61,9 +64,26 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """Apply the expansions of one version, statement by statement."""
+    """Apply the expansions of one version, statement by statement.
+
+    `keeps`: what was compiled of operations as a whole; it is kept in the target before the first statement, so that every
+    later step, and cleanup, does exactly this.
+    """
 
     kind: ClassVar[str] = "expand"
+    phase: ClassVar[Phase] = Phase.EXPAND
+    version: Version
+    statements: tuple[Statement, ...]
+    digest: str
+    keeps: ChangeSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Keep old and new columns equal from now on, whoever writes."""
+
+    kind: ClassVar[str] = "sync"
+    phase: ClassVar[Phase] = Phase.SYNC
     version: Version
     statements: tuple[Statement, ...]
     digest: str
@@ -80,12 +100,32 @@ class Backfill:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """Ask the checks of one version; every answer must be 0, or nothing goes on."""
+
+    kind: ClassVar[str] = "verify"
+    version: Version
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """Put up the restrictions that hold now that every row is filled."""
+
+    kind: ClassVar[str] = "finalize"
+    phase: ClassVar[Phase] = Phase.FINALIZE
+    version: Version
+    statements: tuple[Statement, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prove:
     """Run the probes of every version in play against the schema as it is (rule R2)."""
 
     kind: ClassVar[str] = "prove"
     versions: tuple[tuple[Version, str], ...]  # (version, build)
-    when: str  # "expanded", "written" (the new version has written) or "contracted"
+    when: str  # "expanded", "written" (the new version has written), "contracted" or "undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +238,46 @@ class Contract:
     """Apply the contract of one version: takes away what only versions in `breaks` need. The point of no return."""
 
     kind: ClassVar[str] = "contract"
+    phase: ClassVar[Phase] = Phase.CONTRACT
     version: Version
     statements: tuple[Statement, ...]
     digest: str
 
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Drop for good what the contract of one version has parked, now that the grace time is over."""
+
+    kind: ClassVar[str] = "drop"
+    phase: ClassVar[Phase] = Phase.DROP
+    version: Version
+    statements: tuple[Statement, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take back what was added for a version of which no instance ever started."""
+
+    kind: ClassVar[str] = "undo"
+    phase: ClassVar[Phase] = Phase.UNDO
+    version: Version
+    statements: tuple[Statement, ...]
+    digest: str
+
+
+Schema = Expand | Sync | Finalize | Contract | Drop | Undo
+"""The steps that apply statements of a phase."""
 
 Action = (
     Preflight
     | Retire
     | Backup
     | Expand
+    | Sync
     | Backfill
+    | Verify
+    | Finalize
     | Prove
     | Rehearse
     | Start
@@ -219,6 +288,8 @@ Action = (
     | Bake
     | Drain
     | Contract
+    | Drop
+    | Undo
 )
 
 ACTIONS: Mapping[str, type[Action]] = {
@@ -228,7 +299,10 @@ ACTIONS: Mapping[str, type[Action]] = {
         Retire,
         Backup,
         Expand,
+        Sync,
         Backfill,
+        Verify,
+        Finalize,
         Prove,
         Rehearse,
         Start,
@@ -239,6 +313,8 @@ ACTIONS: Mapping[str, type[Action]] = {
         Bake,
         Drain,
         Contract,
+        Drop,
+        Undo,
     )
 }
 KIND_VERSION = 1  # raised for a kind when the meaning of its arguments changes
@@ -290,7 +366,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered, frozen list of what will be done. `kind`: release, rollback, abort or cleanup.
+    """The ordered, frozen list of what will be done. `kind`: release, rollback, abort, cleanup or undo.
 
     `source` serves when the plan begins, `target` when it has ended. `last_safe` is the number of the last step before the point of
     no return, 0 if there is no such point in this plan. `ends` are the versions whose promise this plan ends.

@@ -17,7 +17,9 @@ from changeover.core.steps import (
     Bake,
     Contract,
     Drain,
+    Drop,
     Expand,
+    Finalize,
     Gate,
     Preflight,
     Prove,
@@ -27,6 +29,9 @@ from changeover.core.steps import (
     Shift,
     Smoke,
     Start,
+    Sync,
+    Undo,
+    Verify,
     Words,
 )
 
@@ -35,6 +40,7 @@ RETIRE = 15.0
 BACKUP = 240.0
 BACKFILL = 120.0  # per statement
 PROVE = 5.0  # per version
+VERIFY = 10.0  # per check
 REHEARSE = 60.0
 START = 20.0
 READY_MARGIN = 2.0
@@ -76,9 +82,11 @@ def percent(share: int) -> str:
 
 def way_back(done: Sequence[Action], scene: Scene) -> str:
     """How the old version is taken back when `done` are the steps that were done."""
-    if any(isinstance(a, Contract) for a in done):
+    if any(isinstance(a, Contract | Drop) for a in done):
         return "restore only: what was written since the restore point would be lost"
     match scene.kind:
+        case "undo":
+            return "unchanged"
         case "cleanup":
             ended = [f"v{a.version}" for a in done if isinstance(a, Retire) and a.promised]
             return f"none to {', '.join(ended)}: ended by this plan" if ended else "unchanged"
@@ -98,7 +106,7 @@ def speak(action: Action, scene: Scene) -> Speech:
     match action:
         case Preflight() | Retire() | Backup() | Start() | Ready() | Smoke() | Prove() | Rehearse():
             return _around(action, scene)
-        case Expand() | Backfill() | Contract():
+        case Expand() | Sync() | Backfill() | Verify() | Finalize() | Contract() | Drop() | Undo():
             return _schema(action)
         case Gate() | Shift() | Bake() | Drain():
             return _traffic(action)
@@ -207,8 +215,58 @@ def _locked(statements: Sequence[Statement]) -> float:
     return sum(PER_LOCK[s.lock] for s in statements) or 1.0
 
 
-def _schema(action: Expand | Backfill | Contract) -> Speech:
+def _schema(action: Expand | Sync | Backfill | Verify | Finalize | Contract | Drop | Undo) -> Speech:
     match action:
+        case Sync(version=version, statements=statements):
+            return Speech(
+                task=f"keep old and new columns equal for v{version}",
+                probe=f"the ledger in the database says that v{version} is kept in step",
+                do=_titles(statements),
+                undo="none: the triggers stay and are owed; the version before works with them",
+                confirm="every trigger is in the catalogue",
+                takes=_locked(statements),
+                expect=f"{len(statements)} statements applied",
+            )
+        case Verify(version=version, checks=checks):
+            return Speech(
+                task=f"verify the rows of v{version}",
+                probe="always asked again",
+                do="; ".join(f"count {c.title}" for c in checks),
+                undo="nothing to undo: it only looks",
+                confirm="0 rows, for every question",
+                takes=VERIFY * len(checks),
+                expect="0 rows",
+            )
+        case Finalize(version=version, statements=statements):
+            return Speech(
+                task=f"finalize the schema of v{version}",
+                probe=f"the ledger in the database says that v{version} is finalized",
+                do=_titles(statements),
+                undo="none: what holds for every row stays; the next release recognises it",
+                confirm="every object is in the catalogue",
+                takes=_locked(statements),
+                expect=f"{len(statements)} statements applied",
+            )
+        case Drop(version=version, statements=statements):
+            return Speech(
+                task=f"drop for good what v{version} has parked",
+                probe="the ledger in the database says that it is dropped",
+                do=_titles(statements),
+                undo="none: restore only",
+                confirm="every object is gone from the catalogue",
+                takes=_locked(statements),
+                expect=f"{len(statements)} statements applied",
+            )
+        case Undo(version=version, statements=statements):
+            return Speech(
+                task=f"take back what was added for v{version}",
+                probe=f"nothing of v{version} is in the ledger",
+                do=_titles(statements),
+                undo=f"release v{version}: it is added again",
+                confirm="every object is gone from the catalogue; the revision is one higher",
+                takes=_locked(statements),
+                expect=f"{len(statements)} statements applied",
+            )
         case Expand(version=version, statements=statements):
             return Speech(
                 task=f"expand the schema for v{version}",

@@ -49,6 +49,7 @@ def _cleanup(stack: Stack) -> None:
 
 def _drop_column(stack: Stack) -> None:
     change = stack.folder / "db" / "changes" / "1.1.0.expand.sql"
+    change.with_name("1.1.0.yml").unlink(missing_ok=True)
     write(change, "ALTER TABLE orders DROP COLUMN price;\n")
     stack.command("plan", "1.1.0", expect=5)
     stack.serves("1.0.0")

@@ -236,8 +236,8 @@ def _give(folder: Path, user: str) -> None:
             parent.chmod(parent.stat().st_mode | 0o011)
 
 
-def postgresql(started: Started) -> str:
-    """Start a PostgreSQL of its own. Returns the URL of its database `shop`."""
+def postgresql(started: Started, settings: Mapping[str, str] | None = None) -> str:
+    """Start a PostgreSQL of its own, with `settings` instead of the demo's. Returns the URL of its database `shop`."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [
         Path(p).parent for p in [shutil.which("initdb")] if p
     ]
@@ -261,7 +261,7 @@ def postgresql(started: Started) -> str:
         [
             str(binaries[-1] / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
             "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "log_statement=ddl",
-            "-c", "log_line_prefix=%m [%p] %a ",
+            "-c", "log_line_prefix=%m [%p] %a ", *(f"--{name}={value}" for name, value in (settings or {}).items()),
         ],
         stop_by=signal.SIGINT, env=environment, user=user,
     )  # fmt: skip
@@ -286,8 +286,8 @@ def _create_database(port: int) -> None:
             return
 
 
-def mariadb(started: Started) -> str:
-    """Start a MariaDB of its own. Returns the URL of its database `shop`."""
+def mariadb(started: Started, settings: Mapping[str, str] | None = None) -> str:
+    """Start a MariaDB of its own, with `settings` instead of the demo's. Returns the URL of its database `shop`."""
     instead = ("apt-get install mariadb-server", "--database sqlite")
     install, server = _program("mariadb-install-db", *instead), _program("mariadbd", *instead)
     folder = started.folder / "mariadb"
@@ -317,6 +317,7 @@ def mariadb(started: Started) -> str:
             "--skip-name-resolve", "--max-connections=200", "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", f"--tmpdir={folder}",
             "--plugin-load-add=metadata_lock_info",  # shows who holds a table; it starts without, too
+            *(f"--{name}={value}" for name, value in (settings or {}).items()),
         ],
         env=environment, user=user,
     )  # fmt: skip

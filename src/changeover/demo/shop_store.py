@@ -325,10 +325,15 @@ def orders(url: str) -> Books:
         cents = "price_cents" if "price_cents" in columns else "NULL"
         with store.transaction(write=False) as session:
             rows = session.run(f"SELECT id, ref, quantity, {price}, {cents} FROM orders ORDER BY id")
-        synced = any(name.startswith("zz_orders_price") for name in store.triggers())
+        synced = any(name.startswith(("zz_orders_price", "zz_co_")) for name in store.triggers())
     return Books(tuple(Order(*row) for row in rows), price != "NULL", cents != "NULL", synced)
 
 
 def changes(dialect: str) -> Path:
     """The folder with the shop's schema changes in a dialect (`sqlite`, `postgresql`, `mysql`): `1.1.0.expand.sql` and so on."""
     return Path(str(files("changeover.demo"))) / "changes" / dialect
+
+
+def operations(dialect: str) -> Path:
+    """The folder with the same changes as operations: `1.1.0.yml` and so on."""
+    return Path(str(files("changeover.demo"))) / "changes" / "operations" / dialect

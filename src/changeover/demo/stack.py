@@ -68,10 +68,11 @@ smoke:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a scenario wants of its environment."""
+    """What a scenario wants of its environment. `changes`: how the schema changes are written, `operations` or `sql`."""
 
     balancer: str
     database: str
+    changes: str = "operations"
     shift: str = "[25%, 100%]"
     bake: str = "2s"
     unwatched: str = "10s"
@@ -125,7 +126,8 @@ class Stack:
                 self.url = f"sqlite:///{self.folder}/shop.db"
         shop_store.create_schema(self.url)
         shop_store.seed(self.url, 2000)
-        shutil.copytree(shop_store.changes(self.wish.dialect), self.folder / "db" / "changes")
+        written = shop_store.operations if self.wish.changes == "operations" else shop_store.changes
+        shutil.copytree(written(self.wish.dialect), self.folder / "db" / "changes")
         balancer, self.entry = servers.STARTERS[self.wish.balancer](self.started, pools)
         self.config.write_text(
             _CONFIGURATION.format(

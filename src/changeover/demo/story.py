@@ -19,7 +19,16 @@ from changeover.demo.stack import Say, Stack, Unexpected, Wish
 FORMAT = "changeover.demo/1"
 
 
-def run(scenario: str, balancer: str, database: str, *, folder: Path | None, keep: bool, say: Say) -> dict[str, Any]:
+def run(
+    scenario: str,
+    balancer: str,
+    database: str,
+    *,
+    folder: Path | None,
+    keep: bool,
+    say: Say,
+    changes: str = "operations",
+) -> dict[str, Any]:
     """Play one scenario. The answer has `verdict`: "ok", or what was not as it should be. Raises UsageError for a name."""
     chosen = SCENARIOS.get(scenario)
     if chosen is None:
@@ -30,7 +39,7 @@ def run(scenario: str, balancer: str, database: str, *, folder: Path | None, kee
         raise UsageError(f"{place} is not empty", next=("name an empty or new folder: --folder DIR",))
     say(f"{chosen.name}: {chosen.about}. {balancer}, {database}; files in {place}")
     began = time.monotonic()
-    stack = Stack(place, chosen.tune(Wish(balancer, database)), say, servers.Started(place))
+    stack = Stack(place, chosen.tune(Wish(balancer, database, changes)), say, servers.Started(place))
     problem = ""
     with _terminated_like_interrupted():
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from changeover.core.catalogue import Catalogue, Table
 from changeover.core.errors import (
     BalancerRefused,
     BalancerUnreachable,
@@ -22,8 +23,11 @@ from changeover.core.errors import (
 from changeover.core.model import (
     ALL,
     COMPLETE,
+    FORWARD,
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Counters,
     Identity,
@@ -41,7 +45,18 @@ from changeover.core.model import (
     Statement,
     Version,
 )
-from changeover.core.ports import Batch, Capabilities, CommandResult, CopyByHand, Fence, Finding, Gap, Lockwait, Ports
+from changeover.core.ports import (
+    Batch,
+    Capabilities,
+    CommandResult,
+    CopyByHand,
+    Count,
+    Fence,
+    Finding,
+    Gap,
+    Lockwait,
+    Ports,
+)
 
 _ALL = Capabilities(expiry=True, compares=True, counts_fallbacks=True)
 
@@ -74,6 +89,13 @@ class MemoryWorld:
     objects: set[tuple[str, str, str]] = field(default_factory=set)  # (what, table, name) in the catalogue
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows, keys 1…n
     filled: dict[str, set[int]] = field(default_factory=dict)  # table -> keys that the backfill has filled
+    tables: dict[str, Table] = field(default_factory=dict)  # what operations are compiled against
+    lagging: dict[str, set[tuple[str, str, str]]] = field(
+        default_factory=dict
+    )  # read endpoint -> what it does not show yet
+    pressed: str = ""  # why a backfill should wait
+    answers: dict[str, int] = field(default_factory=dict)  # title of a check -> rows that it finds
+    kept: dict[Version, ChangeSet] = field(default_factory=dict)
     revision: int = 0
     claimed: Claim | None = None
     backups: list[RestorePoint] = field(default_factory=list)
@@ -330,7 +352,8 @@ class MemoryDatabase:
 
     def read(self) -> SchemaReading:
         catalogue = ";".join(sorted(".".join(o) for o in self.world.objects))
-        return SchemaReading(self.world.revision, catalogue, tuple(self.world.applied), self.world.claimed)
+        kept = tuple(self.world.kept[v] for v in sorted(self.world.kept))
+        return SchemaReading(self.world.revision, catalogue, tuple(self.world.applied), self.world.claimed, kept)
 
     def claim(self, claim: Claim, fence: Fence) -> None:
         fence.check()
@@ -380,13 +403,55 @@ class MemoryDatabase:
         self.world.effect(name, change, lambda: self._compare(fence))
         return Lockwait()
 
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        return Catalogue({n: t for n, t in self.world.tables.items() if n in names}, frozenset(self.world.tables))
+
+    def count(self, check: Check) -> Count:
+        return Count(self.world.answers.get(check.title, 0))
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        del table, alter, given
+        return ""
+
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        self._guard(fence)
+        if changes.version not in self.world.kept:
+            name = f"keep {changes.version}"
+            self.world.effect(
+                name, lambda: self.world.kept.update({changes.version: changes}), lambda: self._compare(fence)
+            )
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        self._guard(fence)
+        self._forget(f"forget {version}", version, FORWARD, fence)
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        self._guard(fence)
+        if version in self.world.kept:
+            self._forget(f"unkeep {version}", version, (*FORWARD, Phase.UNDO), fence, gone=True)
+
+    def _forget(
+        self, name: str, version: Version, phases: Sequence[Phase], fence: Fence, *, gone: bool = False
+    ) -> None:
+        if not gone and not any(a.version == version and a.phase in phases for a in self.world.applied):
+            return
+
+        def change() -> None:
+            self.world.applied[:] = [a for a in self.world.applied if a.version != version or a.phase not in phases]
+            if gone:
+                del self.world.kept[version]
+                self.world.revision += 1
+
+        self.world.effect(name, change, lambda: self._compare(fence))
+
     def complete(self, marker: Applied, fence: Fence) -> int:
         self._guard(fence)
         if not self._marked(marker.version, marker.phase, COMPLETE):
 
             def change() -> None:
                 self.world.applied.append(replace(marker, index=COMPLETE))
-                self.world.revision += 1
+                if marker.phase in (Phase.EXPAND, Phase.CONTRACT):
+                    self.world.revision += 1
 
             self.world.effect(f"complete {marker.version} {marker.phase}", change, lambda: self._compare(fence))
         return self.world.revision
@@ -394,6 +459,10 @@ class MemoryDatabase:
     def gap(self, statement: BackfillStatement) -> Gap:
         total = self.world.rows.get(statement.table, 0)
         return Gap(total - len(self.world.filled.get(statement.table, ())), total)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        del statement
+        return self.world.pressed
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         total = self.world.rows.get(statement.table, 0)
@@ -449,6 +518,18 @@ class MemoryDatabase:
     def by_hand_backup(self, id: str) -> Sequence[str]:
         return (f"# memory: backup {id}",)
 
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        return (f"# memory: 0 {check.title}",)
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        return (f"# memory: keep {changes.version}",)
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]:
+        return (f"# memory: forget {version}",)
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]:
+        return (f"# memory: nothing of {version} is left",)
+
     def by_hand_copy(self, id: str, statements: Sequence[tuple[Statement, Applied]]) -> CopyByHand | None:
         names = ", ".join(statement.title for statement, _ in statements)
         return CopyByHand((f"# memory: copy of {id} with {names}",), "memory://copy", ("# memory: no copy",))
@@ -458,6 +539,22 @@ class MemoryDatabase:
 
     def by_hand_admit(self, version: Version) -> Sequence[str]:
         return (f"# memory: login of {version}",)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReader:
+    """A read endpoint that shows what the database has, but for what the world says that it lacks."""
+
+    world: MemoryWorld
+    name: str
+
+    def inspect(self) -> Sequence[Finding]:
+        return (Finding(f"read endpoint {self.name}", ok=True, detail="answers"),)
+
+    def lacks(self, probes: Sequence[Probe]) -> Sequence[Probe]:
+        hidden = self.world.lagging.get(self.name, set())
+        database = MemoryDatabase(self.world)
+        return [p for p in probes if (p.what, p.table, p.name) in hidden or not database.done(p)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,4 +587,5 @@ def ports(world: MemoryWorld) -> Ports:
         database=MemoryDatabase(world),
         prober=MemoryProber(world),
         clock=MemoryClock(world),
+        readers=tuple(MemoryReader(world, name) for name in sorted(world.lagging)),
     )

@@ -27,7 +27,7 @@ from changeover.core.errors import (
 from changeover.core.model import Claim, Policy
 from changeover.core.ports import Ports
 from changeover.core.states import ENDED, Event, State
-from changeover.core.steps import Contract, Plan, Step, from_data, unknown_kinds
+from changeover.core.steps import Contract, Drop, Plan, Step, Undo, from_data, unknown_kinds
 from changeover.engine.actions import act
 from changeover.engine.actions.traffic import overdue, route_words
 from changeover.engine.context import (
@@ -209,7 +209,7 @@ class Engine:
             self.journal.record(ctx.run, ctx.hold.token, "go-back", ctx.step.key, why, move_by=Event.GO_BACK)
             return Progress(State.GOING_BACK)
         if (
-            ctx.plan.kind == "cleanup"
+            ctx.plan.kind in ("cleanup", "undo")
             and not _contracted(ctx.plan, ctx.history)
             and not isinstance(error, LockNotObtained)
         ):
@@ -306,7 +306,7 @@ def _was_done(history: tuple[EventRecord, ...], asked: EventRecord) -> bool:
 
 def _contracted(plan: Plan, history: tuple[EventRecord, ...]) -> bool:
     """Whether the point of no return may have been passed: a contract has begun."""
-    contracts = {s.key for s in plan.steps if isinstance(s.action, Contract)}
+    contracts = {s.key for s in plan.steps if isinstance(s.action, Contract | Drop | Undo)}
     return any(e.kind == "begin" and e.step in contracts for e in history)
 
 

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from changeover.core.model import BackfillStatement, ChangeSet, Phase, Statement, Version
+from changeover.core.model import PLAIN, BackfillStatement, ChangeSet, Phase, Statement, Version
 from changeover.schema.classify import judge_piece
-from changeover.schema.dialects import Dialect, dialect_of
+from changeover.schema.dialects import dialect_of
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.problems import Defect, Problem, ProblemError, refusal
 from changeover.schema.rules.ruling import Made
 from changeover.schema.split import Piece, split
-
-ORDER = (Phase.EXPAND, Phase.BACKFILL, Phase.CONTRACT)
 
 
 def read_changes(version: Version, files: Mapping[Phase, tuple[str, str]], dialect: str) -> ChangeSet:
@@ -31,7 +30,7 @@ def read_changes(version: Version, files: Mapping[Phase, tuple[str, str]], diale
 def digest_of(files: Mapping[Phase, tuple[str, str]]) -> str:
     """The sha256 of the texts in phase order, each headed by its phase and length: moving a statement changes it."""
     total = hashlib.sha256()
-    for phase in ORDER:
+    for phase in PLAIN:
         if phase in files:
             text = files[phase][1].encode("utf-8", "surrogatepass")
             total.update(f"{phase} {len(text)}\n".encode())
@@ -44,7 +43,7 @@ def examine(
 ) -> tuple[ChangeSet, tuple[Problem, ...]]:
     """The change set as far as it is good, and every problem, in order of phase and line."""
     reading = _Reading(dialect)
-    for phase in ORDER:
+    for phase in PLAIN:
         if phase in files:
             reading.file(phase, *files[phase])
     return (

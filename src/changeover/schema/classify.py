@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from changeover.core.model import BackfillStatement, Lock, Phase, Probe, Statement, Verdict
-from changeover.schema.dialects import Dialect, dialect_of
+from changeover.schema.dialects import dialect_of
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import Delete, Effect, Insert, Name, Update
 from changeover.schema.grammar.reader import Reader
 from changeover.schema.problems import Defect, Problem, ProblemError, refusal
@@ -21,7 +22,7 @@ from changeover.schema.tokens import lower, tokenize
 from changeover.schema.words import probe, title
 
 DEFAULT_KEY = "id"
-OWN_TABLES = ("changeover_claim", "changeover_applied", "changeover_state")
+OWN_TABLES = ("changeover_claim", "changeover_applied", "changeover_state", "changeover_change")
 _ROWS = (Insert, Delete)  # in a transaction with their marker on every engine
 _LEDGER_ONLY = (
     "the catalogue does not show whether it was done, so after a kill in the middle of it a person is asked (CO-0115)"
@@ -67,7 +68,7 @@ def _unreadable(reason: str, *rewrite: str) -> ProblemError:
 def judge_piece(piece: Piece, phase: Phase, dialect: Dialect, made: Made) -> Classified:
     """Classify one statement; the caller fills in its file. Raises ProblemError, with line and text."""
     try:
-        effects = _effects(piece, dialect)
+        effects = parse_piece(piece, dialect)
         if phase is Phase.BACKFILL:
             return _backfill(piece, effects, made, dialect)
         return Classified(_statement(piece, phase, _Known(effects, made, dialect)), made.after(effects))
@@ -75,7 +76,8 @@ def judge_piece(piece: Piece, phase: Phase, dialect: Dialect, made: Made) -> Cla
         raise ProblemError(error.problem.at("", piece.line, piece.sql)) from None
 
 
-def _effects(piece: Piece, dialect: Dialect) -> tuple[Effect, ...]:
+def parse_piece(piece: Piece, dialect: Dialect) -> tuple[Effect, ...]:
+    """What one statement does. Raises ProblemError."""
     effects = dialect.parse(Reader(piece.source, piece.tokens, dialect.lexicon))
     for name in (n for e in effects for n in _objects(e)):
         own = lower(name.last) in OWN_TABLES

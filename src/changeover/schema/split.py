@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from changeover.schema.dialects import Dialect
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.problems import ProblemError
 from changeover.schema.tokens import Comment, Kind, Token, problem_of, tokenize
 

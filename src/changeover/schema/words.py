@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from changeover.core.model import Probe
-from changeover.schema.dialects import Dialect
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import (
     AddColumn,
     AddConstraint,

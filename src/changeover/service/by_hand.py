@@ -66,7 +66,19 @@ class _Hand:
                 yield from self._retire(action)
             case s.Start() | s.Ready() | s.Smoke():
                 yield from self._instances(action)
-            case s.Backup() | s.Expand() | s.Backfill() | s.Prove() | s.Rehearse() | s.Contract():
+            case (
+                s.Backup()
+                | s.Expand()
+                | s.Sync()
+                | s.Backfill()
+                | s.Verify()
+                | s.Finalize()
+                | s.Prove()
+                | s.Rehearse()
+                | s.Contract()
+                | s.Drop()
+                | s.Undo()
+            ):
                 if ports.database is not None:
                     yield from self._database(ports.database, action)
             case s.Shift() | s.Bake() | s.Drain():
@@ -129,16 +141,30 @@ class _Hand:
     # the database --------------------------------------------------------------------------------------
 
     def _database(
-        self, database: Database, action: s.Backup | s.Expand | s.Backfill | s.Prove | s.Rehearse | s.Contract
+        self, database: Database, action: s.Schema | s.Backup | s.Backfill | s.Verify | s.Prove | s.Rehearse
     ) -> Iterator[str]:
         match action:
             case s.Backup():
                 yield from database.by_hand_backup(action.id)
             case s.Expand():
-                yield from self._statements(database, Phase.EXPAND, action)
-            case s.Contract():
+                if action.keeps is not None:
+                    yield from database.by_hand_keep(action.keeps)
+                yield from self._statements(database, action)
+                if self.site.ports.readers:
+                    yield "# go on when every read endpoint (`database.read`) shows it too"
+            case s.Sync() | s.Finalize():
+                yield from self._statements(database, action)
+            case s.Contract() | s.Drop():
                 yield "# POINT OF NO RETURN: after this only a restore brings the old shape back"
-                yield from self._statements(database, Phase.CONTRACT, action)
+                yield from self._statements(database, action)
+            case s.Undo():
+                yield from database.by_hand_complete(self._marker(action.version, Phase.UNDO, COMPLETE, action.digest))
+                yield from database.by_hand_forget(action.version)
+                yield from self._statements(database, action)
+                yield from database.by_hand_unkeep(action.version)
+            case s.Verify():
+                for check in action.checks:
+                    yield from database.by_hand_count(check)
             case s.Backfill():
                 for index, fill in enumerate(action.statements):
                     lines = database.by_hand(fill, self._marker(action.version, Phase.BACKFILL, index, ""))
@@ -161,7 +187,8 @@ class _Hand:
         copy = database.by_hand_copy(backup, self._contracts(action)) if backup else None
         if copy is None:
             yield "# restore the backup into a database of its own, apply the contract of this plan to it, then run there"
-            yield from (f"# {line}" for line in self._probes(action.versions, "${env:COPY_URL}"))
+            probes = self._probes(action.versions, "${env:COPY_URL}")
+            yield from (f"# {line}" for block in probes for line in block.splitlines())
             return
         yield from copy.make
         yield from self._probes(action.versions, copy.url)
@@ -176,7 +203,8 @@ class _Hand:
             for index, statement in enumerate(contract.statements)
         ]
 
-    def _statements(self, database: Database, phase: Phase, action: s.Expand | s.Contract) -> Iterator[str]:
+    def _statements(self, database: Database, action: s.Schema) -> Iterator[str]:
+        phase = action.phase
         for index, statement in enumerate(action.statements):
             yield from database.by_hand(statement, self._marker(action.version, phase, index, digest(statement)))
         yield from database.by_hand_complete(self._marker(action.version, phase, COMPLETE, action.digest))
@@ -213,8 +241,9 @@ def _said_once(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _variables(lines: Sequence[str]) -> Iterator[str]:
-    """The variables that the configuration refers to must be there before the first act of the step."""
-    names = (found for line in lines for found in re.findall(r"\$\{(\w+):\?\}", line))
+    """The variables that the commands refer to must be there before the first act of the step."""
+    acts = (line for line in lines if not line.startswith("#"))
+    names = (found for line in acts for found in re.findall(r"\$\{(\w+):\?\}", line))
     yield from (demand(f'[ -n "${name}" ]', f"the variable {name} is not set") for name in dict.fromkeys(names))
 
 

@@ -1,4 +1,4 @@
-"""THE DOOR: check, doctor, plan, release, resume, approve, pause, abort, rollback, cleanup, status, history, log, lock."""
+"""THE DOOR: check, doctor, plan, release, resume, approve, pause, abort, rollback, cleanup, undo, status, owed, drift, log, lock."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from changeover.core.errors import (
     NoWayBack,
     RunUnknown,
     StoreUnusable,
+    UsageError,
 )
 from changeover.core.model import Acknowledgement, Claim, Version
 from changeover.core.ports import Finding, Permitted
@@ -34,6 +35,11 @@ from changeover.service.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from changeover.schema.parting import Parted
+    from changeover.service.drift import Drift
+    from changeover.service.owed import Owed
 
 CALL_TIMEOUT = 5.0  # seconds that a rollback waits for the holder before it takes over
 
@@ -66,6 +72,8 @@ class Changeover:
         found: list[Finding] = [*ports.balancer.inspect(), *ports.runtime.inspect()]
         if ports.database is not None:
             found += ports.database.inspect()
+        for reader in ports.readers:
+            found += reader.inspect()
         if not self.site.policy.probes:
             fix = "configure `probes:`, commands that exercise a version against a schema"
             found.append(Finding("probes", ok=False, detail="none: every proof is UNVERIFIED", fix=fix, fatal=False))
@@ -114,6 +122,37 @@ class Changeover:
         with self._journal() as journal:
             return journal.run(run)
 
+    # the schema -----------------------------------------------------------------------------------------
+
+    def owed(self) -> tuple[Owed, ...]:
+        """What waits to be taken away, since when, and what ends it. Read-only."""
+        from changeover.service import owed
+
+        return owed.owed(self.site)
+
+    def drift(self) -> Drift:
+        """The database against its ledger, the journal and the change files. Read-only."""
+        from changeover.service import drift
+
+        return drift.drift(self.site)
+
+    def split(self, file: Path, version: str = "VERSION") -> Parted:
+        """A migration as other tools write it, in two parts. Touches no server, writes nothing.
+
+        Raises WouldBreak, StatementUnknown, ChangesUnreadable with every statement that cannot be split.
+        """
+        from changeover.schema.parting import part
+
+        database = self.site.ports.database
+        if database is None:
+            raise UsageError("the environment has no database, so nobody knows whose SQL this is")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise UsageError(f"{file} cannot be read: {why}") from None
+        return part(text, str(file), database.dialect, version if version == "VERSION" else Version.of(version).text)
+
     # planning -------------------------------------------------------------------------------------------
 
     def plan(
@@ -138,6 +177,10 @@ class Changeover:
         """Plan the point of no return."""
         upto = None if through is None else Version.of(through)
         return planning.for_cleanup(self.site, through=upto, acknowledged=_acks(acknowledge), by=whoami())
+
+    def plan_undo(self, version: str, *, acknowledge: Sequence[str] = ()) -> Plan:
+        """Plan taking back what was added for a version of which no instance ever started."""
+        return planning.for_undo(self.site, Version.of(version), acknowledged=_acks(acknowledge), by=whoami())
 
     def plan_rollback(self, *, to: str | None = None, because: str = "") -> Plan:
         """Plan the way back from here."""

@@ -10,6 +10,7 @@ from changeover.core.model import COMPLETE, Acknowledgement, Ledger, Release, Ve
 from changeover.core.steps import Basis, Plan
 from changeover.engine.actions.database import digest
 from changeover.engine.observe import observe
+from changeover.service import compiling
 from changeover.service.by_hand import with_commands
 from changeover.service.site import Site
 
@@ -49,7 +50,7 @@ def for_release(
     if site.unreadable is not None:
         raise _naming(site.unreadable, site, world)
     not_edited(site, world)
-    changes = tuple(c for c in site.changes if c.version <= version)
+    changes = compiling.upto(site, world.schema, version)
     release = Release(version, build, changes, no_schema_change, acknowledged)
     ctx = context(site, world, by)
     plan = planner.plan_release(ctx, release, world, ledger(site), site.policy, salt=_salt(version, ctx.at))
@@ -91,7 +92,7 @@ def for_cleanup(site: Site, *, through: Version | None, acknowledged: tuple[Ackn
     not_edited(site, world)
     plan = planner.plan_cleanup(
         context(site, world, by),
-        site.changes,
+        compiling.known(site, world.schema),
         world,
         ledger(site),
         site.policy,
@@ -101,11 +102,26 @@ def for_cleanup(site: Site, *, through: Version | None, acknowledged: tuple[Ackn
     return with_commands(plan, site)
 
 
+def for_undo(site: Site, version: Version, *, acknowledged: tuple[Acknowledgement, ...], by: str) -> Plan:
+    """Plan taking back what was added for a version that never started."""
+    world = look(site)
+    plan = planner.plan_undo(
+        context(site, world, by),
+        compiling.recorded(site, world.schema),
+        world,
+        ledger(site),
+        site.policy,
+        version=version,
+        acknowledged=acknowledged,
+    )
+    return with_commands(plan, site)
+
+
 def not_edited(site: Site, world: World) -> None:
     """A change file must not change after its statements were applied. Raises ChangesEdited."""
     if world.schema is None:
         return
-    known = {c.version: c for c in site.changes}
+    known = {c.version: c for c in compiling.known(site, world.schema)}
     for applied in world.schema.applied:
         change = known.get(applied.version)
         if change is None or applied.index == COMPLETE:

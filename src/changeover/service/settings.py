@@ -18,6 +18,20 @@ def schema() -> Mapping[str, Any]:
     return json_schema()
 
 
+def change_schema() -> Mapping[str, Any]:
+    """JSON Schema of a change file with operations, `VERSION.yml`."""
+    from changeover.schema.operations.reading import json_schema
+
+    return json_schema()
+
+
+def operations_page() -> str:
+    """The reference of the operations as Markdown."""
+    from changeover.schema.operations.reference import render
+
+    return render()
+
+
 def shown(config: Path, environment: str | None = None) -> str:
     """The effective configuration as YAML, its overlay merged; references stand as they are written.
 

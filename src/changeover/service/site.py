@@ -13,11 +13,14 @@ from changeover.core.ports import Ports
 from changeover.core.steps import Basis
 from changeover.engine import spool
 from changeover.engine.journal import Journal
+from changeover.schema.declared import Declared
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`changes` are all change sets that the source has, classified, in order. `configuration` is its digest."""
+    """`changes` are all change sets that the source has, in order; those of operations (`declared`) are open until they are
+    compiled. `configuration` is its digest.
+    """
 
     app: str
     environment: str
@@ -29,6 +32,7 @@ class Site:
     store: Path
     config: Path
     overlay: str | None = None  # the -e that was given
+    declared: tuple[Declared, ...] = ()
     unreadable: ChangeoverError | None = None  # why there are no `changes`: only what plans forward needs them
 
     def journal(self, *, create: bool = True) -> Journal:

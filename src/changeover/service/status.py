@@ -16,7 +16,7 @@ from changeover.core.states import State
 from changeover.core.steps import Plan, known_part
 from changeover.engine.journal import Journal
 from changeover.engine.records import EventRecord, Holder, RunRecord
-from changeover.service import planning
+from changeover.service import compiling, planning
 from changeover.service.site import Site
 
 
@@ -116,7 +116,7 @@ def _owed(site: Site, world: World, serving: str) -> tuple[str, ...]:
         return (f"unknown: {site.unreadable.what.splitlines()[0]} ({site.unreadable.code})",)
     if world.schema is None or not serving:
         return ()
-    return owed_words(site.changes, world.schema, Version(serving))
+    return owed_words(compiling.known(site, world.schema), world.schema, Version(serving))
 
 
 def _innermost(journal: Journal | None, run: RunRecord | None) -> RunRecord | None:

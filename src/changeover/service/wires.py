@@ -98,11 +98,13 @@ class Database:
     lock: float
     lock_deadline: float
     batch: int
+    replica_lag: float
     backups: Path | None = None
     backup_command: tuple[str, ...] | None = None
     restore_into: str | None = None
     login: str | None = None
     server_directory: str = ""  # sqlserver
+    read: tuple[str, ...] = ()  # URLs of read endpoints, references unresolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +289,12 @@ def _database(settings: Settings) -> Database | None:
         changes=wanted.changes.path,
         lock=limits.lock,
         lock_deadline=limits.lock_deadline,
-        batch=limits.batch,
+        batch=limits.largest,
+        replica_lag=limits.replica_lag,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,
         restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,
         login=None if wanted.type == "sqlite" else wanted.login,
+        read=wanted.read if wanted.type in ("postgresql", "mysql") else (),
         server_directory=wanted.backup.server_directory if wanted.type == "sqlserver" and wanted.backup else "",
     )

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from changeover.config import Redactor, Resolver
 from changeover.core.errors import ChangeoverError
 from changeover.core.model import ChangeSet
-from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Runtime, Web
+from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Reader, Runtime, Web
 from changeover.drivers.argv import shell_value
+from changeover.drivers.sources.sql_files import Changes
+from changeover.schema.declared import Declared
 from changeover.service import wires as _wires
 from changeover.service.site import Site
 from changeover.service.wires import Wires
@@ -67,8 +69,10 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
             database=_database(wires, secrets),
             prober=_prober(wires, host, web),
             clock=SystemClock(),
+            readers=_readers(wires, secrets),
         ),
-        changes=known,
+        changes=known.sets,
+        declared=known.declared,
         unreadable=unreadable,
         configuration=wires.digest,
         store=wires.state,
@@ -77,18 +81,18 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
     )
 
 
-def _readable(database: _wires.Database | None) -> tuple[tuple[ChangeSet, ...], ChangeoverError | None]:
+def _readable(database: _wires.Database | None) -> tuple[Changes, ChangeoverError | None]:
     """Change files that cannot be used stop what plans forward; `status` and the way back need none of them."""
     try:
         return changes(database), None
     except ChangeoverError as error:
-        return (), error
+        return Changes(), error
 
 
-def changes(database: _wires.Database | None) -> tuple[ChangeSet, ...]:
-    """Every change set of the configured source, classified. Raises ChangesUnreadable, WouldBreak, StatementUnknown."""
+def changes(database: _wires.Database | None) -> Changes:
+    """Everything that the configured source has, classified. Raises ChangesUnreadable, WouldBreak, StatementUnknown."""
     if database is None:
-        return ()
+        return Changes()
     from changeover.drivers.sources.sql_files import read_directory
 
     return read_directory(database.changes, database.kind)
@@ -186,7 +190,7 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     wanted = wires.database
     if wanted is None:
         return None
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline)
+    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
     url = partial(secrets.reveal, wanted.url)
     if wanted.kind == "sqlite":
         from changeover.drivers.databases.sqlite import SqliteDatabase, SqliteSettings
@@ -202,12 +206,28 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         from changeover.drivers.databases import mysql_backup as kept
 
         dumps = None if wanted.backups is None else kept.BackupSettings(wanted.backups, wanted.backup_command, into)
-        return mysql.MysqlDatabase(mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words))
+        read = tuple(partial(secrets.reveal, one) for one in wanted.read)
+        return mysql.MysqlDatabase(
+            mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words, read)
+        )
     from changeover.drivers.databases.postgresql import PostgresqlDatabase, PostgresqlSettings
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
     return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+
+
+def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
+    if wires.database is None or not wires.database.read:
+        return ()
+    urls, lag = [partial(secrets.reveal, url) for url in wires.database.read], wires.database.replica_lag
+    if wires.database.kind == "mysql":
+        from changeover.drivers.databases.mysql_reader import MysqlReader
+
+        return tuple(MysqlReader(url, wires.environment, lag) for url in urls)
+    from changeover.drivers.databases.postgresql_reader import PostgresqlReader
+
+    return tuple(PostgresqlReader(url, wires.environment, lag) for url in urls)
 
 
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
@@ -220,7 +240,7 @@ def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Datab
         if wanted.backups is None
         else BackupSettings(wanted.backups, wanted.backup_command, wanted.server_directory)
     )
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline)
+    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
     url = partial(secrets.reveal, wanted.url)
     return SqlServerDatabase(SqlServerSettings(url, wires.environment, points, limits, wanted.login, wanted.url))
 
@@ -251,12 +271,21 @@ def spawn_worker(site: Site, run: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What `check` looked at: the configuration and the change files; no server, no secret."""
+    """What `check` looked at: the configuration and the change files; no server and no secret, unless it was `online`.
+
+    `changes` of operations are compiled only then. `operations`: how many there are.
+    """
 
     config: str
     app: str
     environment: str
     changes: tuple[ChangeSet, ...]
+    declared: tuple[Declared, ...] = ()
+    online: bool = False
+
+    @property
+    def operations(self) -> int:
+        return sum(len(d.operations) for d in self.declared)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -264,14 +293,33 @@ class CheckReport:
         return tuple(
             f"{s.file}:{s.line}  {s.title}: {s.reason}"
             for c in self.changes
-            for s in (*c.expand, *c.contract)
+            for s in (*c.adds, *c.contract, *c.drop)
             if s.verdict.value != "OK"
         )
 
 
-def check(config: Path, environment: str | None = None) -> CheckReport:
-    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once."""
+def check(config: Path, environment: str | None = None, *, online: bool = False) -> CheckReport:
+    """Lint configuration and change files, for CI. Raises all problems of the first kind found, at once.
+
+    `online`: the database is asked too, and operations are compiled against its tables as they are. Nothing is changed.
+    """
     from changeover.config import load
+    from changeover.schema.linting import lint
+    from changeover.schema.problems import refusal
 
     wires = _wires.of(load(config, environment))
-    return CheckReport(str(config), wires.app, wires.environment, changes(wires.database))
+    found = changes(wires.database)
+    if wires.database is not None:
+        problems = [p for d in found.declared for p in lint(d, wires.database.kind)]
+        if problems:
+            raise refusal(problems)
+    sets = _compiled(wire(wires, environment)) if online and wires.database is not None and found.sets else found.sets
+    return CheckReport(str(config), wires.app, wires.environment, sets, found.declared, online)
+
+
+def _compiled(site: Site) -> tuple[ChangeSet, ...]:
+    """Every change set as a plan would have it now. Raises what compiling raises, DatabaseUnreachable."""
+    from changeover.service.compiling import upto
+
+    assert site.ports.database is not None
+    return upto(site, site.ports.database.read(), max(c.version for c in site.changes))

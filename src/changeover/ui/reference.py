@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -185,7 +186,27 @@ def _errors() -> Iterator[str]:
         yield inspect.cleandoc(kind.__doc__ or "")
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"commands.md": commands, "exit-codes.md": exit_codes, "errors.md": errors}
+def operations() -> str:
+    """Every operation, its keys, and what each engine can do."""
+    from changeover.service.settings import operations_page
+
+    return operations_page()
+
+
+def change_schema() -> str:
+    """The JSON Schema of a change file with operations."""
+    from changeover.service.settings import change_schema as schema
+
+    return json.dumps(schema(), indent=1) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "exit-codes.md": exit_codes,
+    "errors.md": errors,
+    "operations.md": operations,
+    "change.schema.json": change_schema,
+}
 
 
 if __name__ == "__main__":

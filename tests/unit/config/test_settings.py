@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from changeover.config import load
+from changeover.core.errors import ConfigurationError
 from changeover.core.model import ALL, AtDeadline, GoBackRule, Policy, RuleMetric, Slot
 
 SPECIMENS = Path(__file__).parents[2] / "specimens" / "config"
@@ -32,6 +33,8 @@ def test_policy():
         drain_hard=300.0,
         at_deadline=AtDeadline.HOLD,
         keep_old=86_400.0,
+        keep_parked=3 * 86_400.0,
+        read_within=90.0,
         expiry=60.0,
         go_back_when=(
             GoBackRule(RuleMetric.ERRORS_5XX, above=0.01, min_requests=200),
@@ -43,6 +46,7 @@ def test_policy():
         ready_within=60.0,
         probes=1,
         smoke=1,
+        batch=5_000,
         backup=True,
     )
 
@@ -101,3 +105,19 @@ def test_frozen():
 def test_no_warning_when_it_is_dumped():
     load(SPECIMENS / "good-haproxy.yml").model_dump(mode="json")
     load(SPECIMENS / "good-envoy.yml").model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ('["postgresql://shop:hunter2@db-2/shop"]', "a password is written in the file"),
+        ('["mysql://db-2/shop"]', "not the URL of a PostgreSQL database"),
+        ('"postgresql://db-2/shop"', "list"),
+    ],
+)
+def test_a_read_endpoint_is_a_postgresql_url_without_a_password(tmp_path, read, said):
+    text = (SPECIMENS / "good-haproxy.yml").read_text()
+    line = next(li for li in text.splitlines() if li.startswith("  read:"))
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        settings_of(tmp_path, text.replace(line, f"  read: {read}"))
+    assert "hunter2" not in str(caught.value)

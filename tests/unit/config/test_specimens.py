@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.fixtures.each import each
 
 from changeover.config import load
 from changeover.core.errors import ConfigurationError, Exit
@@ -47,16 +48,20 @@ def test_every_file_has_its_answer():
     assert {f"{name.partition('.')[0]}.yml" for name in overlays} <= answered
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_secret_is_shown(name):
-    text = (SPECIMENS / f"{name}.txt").read_text()
-    assert not any(secret in text for secret in ("hunter2", "hunt/er", "12345678"))
+def test_no_secret_is_shown():
+    def judge(name: str) -> None:
+        text = (SPECIMENS / f"{name}.txt").read_text()
+        assert not any(secret in text for secret in ("hunter2", "hunt/er", "12345678"))
+
+    each(NAMES, str, judge)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_caret_stands_below_its_column(name):
-    lines = (SPECIMENS / f"{name}.txt").read_text().splitlines()
-    for number, line in enumerate(lines):
-        if line.strip() == "^":
-            column = len(line) - 1
-            assert column <= len(lines[number - 1])
+def test_the_caret_stands_below_its_column():
+    def judge(name: str) -> None:
+        lines = (SPECIMENS / f"{name}.txt").read_text().splitlines()
+        for number, line in enumerate(lines):
+            if line.strip() == "^":
+                column = len(line) - 1
+                assert column <= len(lines[number - 1])
+
+    each(NAMES, str, judge)

@@ -10,8 +10,8 @@ from worlds import Asked, Question, ask
 from changeover.core import planner
 from changeover.core import rules as RULES
 from changeover.core.errors import ChangeoverError, NothingToDo
-from changeover.core.model import Phase
-from changeover.core.steps import Contract, Expand, Plan, Prove, Retire, Shift
+from changeover.core.model import COMPLETE, Phase, Version
+from changeover.core.steps import Contract, Drop, Expand, Finalize, Plan, Prove, Retire, Shift, Sync, Undo
 
 WITHOUT_RULE = {"CO-0302", "CO-0307", "CO-0013", "CO-0010", "CO-0201"}
 
@@ -39,6 +39,9 @@ def judge_refusal(asked: Asked, error: ChangeoverError) -> list[str]:
         problems.append(f"{error.code} names no rule: {error.what}")
     if asked.question.kind == "release" and error.code == "CO-0303":
         problems.append("an acknowledged end of a way back is refused as too early")
+    due = _due(asked) if asked.question.kind == "cleanup" and asked.question.version is None else set()
+    if due and isinstance(error, NothingToDo):
+        problems.append(f"nothing is owed, and {sorted(map(str, due))} lies parked and is due")
     return problems
 
 
@@ -63,12 +66,24 @@ def judge_end(asked: Asked, plan: Plan, end: Sim) -> list[str]:
                 for c in end.changes
                 if end.applied is not None
                 and c.version <= plan.target
-                and (c.expand or c.backfill)
-                and not end.done(c.version, Phase.EXPAND)
+                and not all(
+                    end.done(c.version, phase)
+                    for phase, there in (
+                        (Phase.EXPAND, c.expand or c.backfill or c.declared),
+                        (Phase.SYNC, c.sync),
+                        (Phase.FINALIZE, c.finalize),
+                    )
+                    if there
+                )
             ]
             stale = [
                 c.version for c in end.changes if c.backfill and c.version in start.dirty & end.dirty and not versions
             ]
+            if (
+                not {c.version for c in end.changes if c.declared and c.version <= plan.target} <= end.kept
+                and end.applied is not None
+            ):
+                problems.append("what was compiled of operations is not kept")
             problems += [f"{v} is not expanded" for v in missing] + [f"{v} is not filled" for v in stale]
             if any(s.action.keep is None for s in plan.steps if isinstance(s.action, Shift) and s.action.is_flip):
                 if any(i.ready and not i.hangs for i in start.on(start.route.live)) and "not promised" not in str(
@@ -86,16 +101,55 @@ def judge_end(asked: Asked, plan: Plan, end: Sim) -> list[str]:
             if plan.kind == "abort" and any(i.identity.version == plan.source for i in end.on(idle)):
                 if not any(p.version == plan.source and p.ended is None for p in end.promises):
                     problems.append(f"{plan.source} still runs after it was given up")
+        case "undo":
+            version = asked.question.version
+            if end.route != start.route or end.instances != start.instances or end.promises != start.promises:
+                problems.append("taking an expansion back touched what serves")
+            if version in end.kept or any(a.version == version for a in end.applied or ()):
+                problems.append(f"something of {version} is left")
+            if end.kept != start.kept - {version} or end.applied != tuple(
+                a for a in start.applied or () if a.version != version
+            ):
+                problems.append(f"more than {version} was taken back")
+            players = {p.version for p in start.promises if p.ended is None} | versions
+            if not players <= end.proved:
+                problems.append("nothing was proved after an expansion was taken back")
         case _:
             if end.route != start.route or end.on(end.route.live) != start.on(start.route.live):
                 problems.append("cleanup touched what serves")
             for step in plan.steps:
                 if isinstance(step.action, Contract) and not end.done(step.action.version, Phase.CONTRACT):
                     problems.append(f"{step.action.version} is not contracted")
+            if end.applied is not None and not versions <= end.proved:
+                problems.append("nothing was proved after the last thing was taken away")
+            problems += _parked(asked, plan)
     drained = [p for p in POOLS if p not in end.carrying() and p in start.carrying() and end.flying[p] != 0]
-    if plan.kind != "cleanup" and any(i.ready for p in drained for i in end.on(p)):
+    if plan.kind not in ("cleanup", "undo") and any(i.ready for p in drained for i in end.on(p)):
         problems.append(f"{drained} is not drained at the end")
     return problems
+
+
+def _parked(asked: Asked, plan: Plan) -> list[str]:
+    """What lies parked is dropped when its time is over or a person says so, and never before."""
+    due = _due(asked)
+    dropped = {s.action.version for s in plan.steps if isinstance(s.action, Drop)}
+    wanted = due if asked.question.version is None else set()
+    return [] if dropped == wanted else [f"dropped is {sorted(map(str, dropped))}, due is {sorted(map(str, wanted))}"]
+
+
+def _due(asked: Asked) -> set[Version]:
+    """The versions of which something lies parked whose time is over, or which a person gives up by name."""
+    start, question = asked.sim, asked.question
+    named = {a.name for a in question.acks}
+    since = {a.version: a.at for a in start.applied or () if a.phase is Phase.CONTRACT and a.index == COMPLETE}
+    return {
+        c.version
+        for c in start.changes
+        if c.drop
+        and c.version in since
+        and not start.done(c.version, Phase.DROP)
+        and (start.at - since[c.version] >= question.policy.keep_parked or f"parked:{c.version}" in named)
+    }
 
 
 def judge_promises(asked: Asked, plan: Plan) -> list[str]:
@@ -109,7 +163,8 @@ def judge_promises(asked: Asked, plan: Plan) -> list[str]:
         match step.action:
             case Prove(versions=versions) if not asked.question.policy.probes:
                 problems += [f"unverified:{v} is not accepted" for v, _ in versions if f"unverified:{v}" not in acks]
-            case Expand(statements=statements) | Contract(statements=statements):
+            case Expand() | Sync() | Finalize() | Contract() | Drop() | Undo():
+                statements = step.action.statements
                 warned = [s for s in statements if s.verdict != "OK"]
                 problems += [f"{s.file} warns" for s in warned if f"warn:{s.file}:{s.line}" not in acks]
                 if not asked.question.policy.backup and "no-backup" not in acks:
@@ -122,6 +177,8 @@ def judge_promises(asked: Asked, plan: Plan) -> list[str]:
 def judge_undo(asked: Asked, plan: Plan, r: Random, module, rules) -> list[str]:
     """Undo from a prefix restores route, pools and instances; the next attempt recognises what stays of the schema."""
     last = plan.last_safe or len(plan.steps)
+    if plan.kind == "cleanup" and not any(isinstance(s.action, Contract | Drop) for s in plan.steps):
+        return ["a cleanup takes nothing away"]
     upto = r.randrange(last + 1)
     sim = asked.sim.copy()
     walk(sim, plan, upto=upto, rules=rules, judged=False)
@@ -130,6 +187,11 @@ def judge_undo(asked: Asked, plan: Plan, r: Random, module, rules) -> list[str]:
             problems = _undo_release(asked, plan, sim, module, rules)
         case "cleanup":
             problems = _again(asked, sim, module, rules)
+        case "undo":
+            taken = any(isinstance(s.action, Undo) for s in plan.steps[:upto])
+            problems = [] if taken else _again(asked, sim, module, rules)
+            if taken and not isinstance(ask(sim, asked.question, module).refusal, NothingToDo):
+                problems = ["what was taken back is taken back again"]
         case _:
             again = ask(sim, Question("rollback", asked.question.policy), module)
             problems = [] if again.plan is None else walk(sim, again.plan, rules=rules)

@@ -24,7 +24,7 @@ from changeover.core.model import (
     Version,
 )
 from changeover.core.rules import Situation
-from changeover.core.steps import Backup, Contract, Retire, Shift
+from changeover.core.steps import Backup, Contract, Drop, Expand, Prove, Retire, Shift, Sync, Undo
 
 V0, V1, V2 = Version("1.0.0"), Version("1.1.0"), Version("1.2.0")
 SETS = (change_set(V1, "ebc"), change_set(V2, "ebc"))
@@ -107,6 +107,24 @@ def _hidden(s: Sim) -> None:
         i.hangs = True
 
 
+def _promise(s: Sim, version: Version) -> None:
+    s.promises = (Promise(version, "b1", "blue", s.at - 10, s.at),)
+
+
+def _started(s: Sim, version: Version) -> None:
+    s.started |= {version}
+
+
+def _runs(s: Sim, version: Version) -> None:
+    s.promises = ()
+    for i in s.on("blue"):
+        i.identity = Identity(version, "b1")
+
+
+def _of(plan, kind: type):
+    return next(s.action for s in plan.steps if isinstance(s.action, kind))
+
+
 BACK = Shift("blue", "green", V0, ALL, SALT, 60.0, V1, "b1")
 HOME = Shift("blue", "green", V0, 0, SALT, 60.0, V1, "b1")
 
@@ -123,6 +141,49 @@ def _cleanup():
     return Question("cleanup", _policy(), acks=(Acknowledgement("keep-old:1.0.0", "dana"),)).ask(sim())
 
 
+def declared(*phases: Phase, version: Version = V1) -> Sim:
+    """The world of `sim`, its changes made of operations. `phases`: what else was done for `version`."""
+    s = sim()
+    s.changes = (change_set(V1, "esbvfcdu"), change_set(V2, "esbvfcdu"))
+    s.kept = frozenset({V1, version})
+    for phase in (Phase.SYNC, Phase.FINALIZE):
+        mark(s, V1, phase)
+    for phase in phases:
+        mark(s, version, phase)
+    return s
+
+
+def undo():
+    return Question("undo", _policy(), V2).ask(declared(Phase.EXPAND, version=V2))
+
+
+def drop():
+    s = declared(Phase.CONTRACT)
+    s.promises = ()
+    s.instances = {k: i for k, i in s.instances.items() if k[0] == "green"}
+    s.deployed.pop("blue")
+    return Question("cleanup", _policy(keep_parked=0.0)).ask(s)
+
+
+def big_release():
+    policy = _policy(keep_old=0.0)
+    return Question("release", policy, V2, acks=(Acknowledgement("keep-old:1.0.0", "dana"),)).ask(declared())
+
+
+def _given_up(act=lambda s: None) -> Situation:
+    """Something was added for 1.2.0, which never started; then `act`."""
+    s = declared(Phase.EXPAND, version=V2)
+    act(s)
+    return situation(s)
+
+
+def as_kind(plan, kind: str, swap: type, action):
+    """The plan said to be of another kind, with an action of one type swapped for another."""
+    steps = tuple(replace(s, action=action) if isinstance(s.action, swap) else s for s in plan.steps)
+    first = next((s.n for s in steps if isinstance(s.action, Contract | Drop)), 0)
+    return replace(plan, kind=kind, steps=steps, last_safe=first - 1 if first else 0)
+
+
 def _rollback():
     return Question("rollback", _policy()).ask(sim())
 
@@ -130,7 +191,7 @@ def _rollback():
 def without(plan, *kinds: str):
     steps = [s for s in plan.steps if s.action.kind not in kinds]
     steps = tuple(replace(s, n=n) for n, s in enumerate(steps, 1))
-    first = next((s.n for s in steps if isinstance(s.action, Contract)), 0)
+    first = next((s.n for s in steps if isinstance(s.action, Contract | Drop)), 0)
     return replace(plan, steps=steps, last_safe=first - 1 if first else 0)
 
 
@@ -178,6 +239,7 @@ def run(*events: Event) -> tuple[tuple[Event, ...]]:
 def broken() -> list[tuple[str, str, tuple[Any, ...], str]]:
     """(name, function of rules, arguments, the rule that must be named)."""
     release, cleanup, rollback = _release(), _cleanup(), _rollback()
+    big, dropping, undoing = big_release(), drop(), undo()
     world = situation(sim()).world
     return [
         ("mixed identities serve", "judge", (changed(_other_identity),), "R1"),
@@ -227,6 +289,33 @@ def broken() -> list[tuple[str, str, tuple[Any, ...], str]]:
         ),
         ("contract over a left-over", "before_contract", (changed(lambda s: setattr(s, "promises", ())), V1), "R13"),
         ("contract over a stranger", "before_contract", (changed(_hidden), V1), "R13"),
+        ("undo what serves", "before_undo", (situation(declared()), V1), "R2"),
+        ("undo what is promised", "before_undo", (_given_up(lambda s: _promise(s, V2)), V2), "R2"),
+        ("undo under a later one", "before_undo", (_given_up(), V1), "R2"),
+        (
+            "undo what another stands on",
+            "before_undo",
+            (_given_up(lambda s: mark(s, Version("1.3.0"), Phase.EXPAND)), V2),
+            "R2",
+        ),
+        ("undo what has started", "before_undo", (_given_up(lambda s: _started(s, V2)), V2), "R4"),
+        ("undo what runs", "before_undo", (_given_up(lambda s: _runs(s, V2)), V2), "R4"),
+        ("undo under a stranger", "before_undo", (_given_up(_hidden), V2), "R4"),
+        ("release that drops", "judge_plan", (as_kind(dropping, "release", Backup, dropping.steps[0].action),), "R7"),
+        (
+            "release that drops, and nothing else",
+            "judge_plan",
+            (as_kind(release, "release", Expand, _of(dropping, Drop)),),
+            "R7",
+        ),
+        ("release that takes back", "judge_plan", (as_kind(release, "release", Expand, _of(undoing, Undo)),), "R7"),
+        ("cleanup that adds", "judge_plan", (as_kind(cleanup, "cleanup", Prove, _of(big, Sync)),), "R7"),
+        ("undo that drops", "judge_plan", (as_kind(dropping, "undo", Backup, _of(dropping, Backup)),), "R7"),
+        ("drop before the point of no return", "judge_plan", (replace(dropping, last_safe=0),), "R7"),
+        ("sync without backup", "judge_plan", (without(big, "backup", "expand"),), "R9"),
+        ("drop without backup", "judge_plan", (without(dropping, "backup"),), "R9"),
+        ("drop after the wrong backup", "judge_plan", (with_backup(dropping, "expand"),), "R9"),
+        ("undo without backup", "judge_plan", (without(undoing, "backup"),), "R9"),
         ("ends without naming", "judge_plan", (replace(release, ends=()),), "R7"),
         ("names without ending", "judge_plan", (without(cleanup, "retire"),), "R7"),
         ("rollback with a schema step", "judge_plan", (replace(release, kind="rollback"),), "R7"),
@@ -303,6 +392,11 @@ def sound() -> list[tuple[str, str, tuple[Any, ...]]]:
             "before_contract",
             (changed(lambda s: (setattr(s, "promises", ()), s.put("blue", "1.2.0"))), V1),
         ),
+        ("undo what was given up", "before_undo", (_given_up(), V2)),
+        ("undo beside a promise", "before_undo", (_given_up(lambda s: setattr(s, "dirty", frozenset({V2}))), V2)),
+        ("a release of operations", "judge_plan", (big_release(),)),
+        ("a drop", "judge_plan", (drop(),)),
+        ("an undo", "judge_plan", (undo(),)),
         ("release", "judge_plan", (release,)),
         ("cleanup", "judge_plan", (cleanup,)),
         ("rollback", "judge_plan", (rollback,)),

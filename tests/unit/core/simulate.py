@@ -38,7 +38,9 @@ from changeover.core.steps import (
     Bake,
     Contract,
     Drain,
+    Drop,
     Expand,
+    Finalize,
     Plan,
     Prove,
     Ready,
@@ -46,6 +48,9 @@ from changeover.core.steps import (
     Retire,
     Shift,
     Start,
+    Sync,
+    Undo,
+    Verify,
 )
 
 POOLS = ("blue", "green")
@@ -63,7 +68,11 @@ class Inst:
 
 @dataclass(slots=True)
 class Sim:
-    """Everything there is. `dirty` are the versions of which old rows are not filled; `proved` holds on this catalogue."""
+    """Everything there is. `dirty` are the versions of which old rows are not filled; `proved` holds on this catalogue.
+
+    `kept` are the versions whose compiled operations the target keeps. `verified` and `expanding` are of the plan that is
+    walked: the versions whose rows were asked since they were last written, and those that it expands.
+    """
 
     slots: dict[str, int]
     changes: tuple[ChangeSet, ...]
@@ -72,6 +81,7 @@ class Sim:
     instances: dict[tuple[str, int], Inst] = field(default_factory=dict)
     flying: dict[str, int | None] = field(default_factory=lambda: dict.fromkeys(POOLS, 0))
     applied: tuple[Applied, ...] | None = ()
+    kept: frozenset[Version] = frozenset()
     revision: int = 0
     promises: tuple[Promise, ...] = ()
     points: tuple[RestorePoint, ...] = ()
@@ -79,6 +89,9 @@ class Sim:
     deployed: dict[str, Identity] = field(default_factory=dict)
     dirty: frozenset[Version] = frozenset()
     proved: frozenset[Version] = frozenset()
+    verified: frozenset[Version] = frozenset()
+    expanding: frozenset[Version] = frozenset()
+    filled_now: frozenset[Version] = frozenset()
     unproved_writes: bool = False
     kind: str = ""  # of the plan that is walked
     watched: bool = True  # the last shift of a release is followed by its bake
@@ -102,7 +115,9 @@ class Sim:
             pools=pools,
             in_flight={p: InFlight(self.flying[p]) for p in POOLS},
             health={p: PoolHealth(sum(1 for i in pools[p] if i.ready), self.slots[p]) for p in POOLS},
-            schema=None if self.applied is None else SchemaReading(self.revision, self.catalogue, self.applied),
+            schema=None
+            if self.applied is None
+            else SchemaReading(self.revision, self.catalogue, self.applied, kept=self.compiled()),
         )
 
     def _instance(self, pool: str, number: int) -> Instance:
@@ -136,6 +151,21 @@ class Sim:
     def on(self, pool: str) -> list[Inst]:
         return [i for (p, _), i in self.instances.items() if p == pool]
 
+    def compiled(self) -> tuple[ChangeSet, ...]:
+        """What the target keeps."""
+        return tuple(c for c in self.changes if c.version in self.kept)
+
+    def change(self, version: Version) -> ChangeSet | None:
+        return next((c for c in self.changes if c.version == version), None)
+
+    def mark(self, version: Version, phase: Phase, digest: str, run: str = "r-1") -> None:
+        """The ledger's rows of a phase that is done."""
+        assert self.applied is not None
+        row = Applied(version, phase, 0, "s", self.at, run, 1)
+        self.applied += (row, replace(row, index=COMPLETE, digest=digest))
+        self.revision += phase in (Phase.EXPAND, Phase.CONTRACT)
+        self.proved = frozenset()
+
     def done(self, version: Version, phase: Phase) -> bool:
         return any((a.version, a.phase, a.index) == (version, phase, COMPLETE) for a in self.applied or ())
 
@@ -150,10 +180,27 @@ class Sim:
                 self.points += (RestorePoint(name, self.at, run, name, "compared", self.revision),)
             case Expand():
                 yield from self._expand(action, run)
+            case Sync(version=version):
+                if not self.done(version, Phase.EXPAND):
+                    yield f"{version} is kept in step before its expansion"
+                if version in self.filled_now:
+                    yield f"{version} is kept in step after its backfill: what was written between is lost"
+                if not self.done(version, Phase.SYNC):
+                    self.mark(version, Phase.SYNC, action.digest, run)
             case Backfill(version=version):
                 if not self.done(version, Phase.EXPAND):
                     yield f"backfill of {version} before its expansion"
+                change = self.change(version)
+                if change is not None and change.sync and not self.done(version, Phase.SYNC):
+                    yield f"backfill of {version} before its rows are kept in step"
                 self.dirty -= {version}
+                self.filled_now |= {version}
+            case Verify(version=version):
+                if version in self.dirty:
+                    yield f"{version} is verified and its rows are not filled"
+                self.verified |= {version}
+            case Finalize():
+                yield from self._finalize(action, run)
             case Prove(versions=versions, when=when):
                 schema = self.world().schema
                 for version, _ in versions:
@@ -194,6 +241,10 @@ class Sim:
                 self.at += 1
             case Contract():
                 yield from self._contract(action, run, rules)
+            case Drop():
+                yield from self._drop(action, run)
+            case Undo():
+                yield from self._undo(action, rules)
             case _:
                 self.at += 1
 
@@ -203,7 +254,11 @@ class Sim:
     def _write(self) -> None:
         """Old versions write rows that the backfill of a newer version has not seen."""
         serving = {i.identity.version for p in self.carrying() for i in self.on(p)}
-        sets = [c.version for c in self.changes if c.backfill and self.done(c.version, Phase.EXPAND)]
+        sets = [
+            c.version
+            for c in self.changes
+            if c.backfill and self.done(c.version, Phase.EXPAND) and not self.done(c.version, Phase.SYNC)
+        ]
         self.dirty |= {v for v in sets if not self.done(v, Phase.CONTRACT) and any(s < v for s in serving)}
 
     def _retire(self, action: Retire, run: str, rules) -> Iterator[str]:
@@ -221,15 +276,33 @@ class Sim:
             self.deployed.pop(action.pool, None)
 
     def _expand(self, action: Expand, run: str) -> Iterator[str]:
-        if self.done(action.version, Phase.EXPAND):
+        change = self.change(action.version)
+        assert change is not None
+        if not _missing(change, self.applied or ()):
             yield f"{action.version} is expanded a second time"
-        assert self.applied is not None
-        row = Applied(action.version, Phase.EXPAND, 0, "s", self.at, run, 1)
-        self.applied += (row, replace(row, index=COMPLETE, digest=action.digest))
-        self.revision += 1
-        self.proved = frozenset()
-        if any(c.version == action.version and c.backfill for c in self.changes):
+        if change.declared:
+            if action.keeps != change:
+                yield f"what was compiled for {action.version} is not kept before its first statement"
+            else:
+                self.kept |= {action.version}
+        self.expanding |= {action.version}
+        if self.done(action.version, Phase.EXPAND):
+            return
+        self.mark(action.version, Phase.EXPAND, action.digest, run)
+        if change.backfill:
             self.dirty |= {action.version}
+
+    def _finalize(self, action: Finalize, run: str) -> Iterator[str]:
+        change = self.change(action.version)
+        assert change is not None
+        if not self.done(action.version, Phase.EXPAND):
+            yield f"{action.version} is finalized before its expansion"
+        if change.backfill and action.version in self.dirty:
+            yield f"{action.version} is finalized and its rows are not filled"
+        if change.verify and action.version not in self.verified:
+            yield f"{action.version} is finalized before its rows are verified"
+        if not self.done(action.version, Phase.FINALIZE):
+            self.mark(action.version, Phase.FINALIZE, action.digest, run)
 
     def _start(self, action: Start) -> Iterator[str]:
         for n in range(1, self.slots[action.pool] + 1):
@@ -259,6 +332,7 @@ class Sim:
                 yield "the new version has written, and nothing was proved since"
             if action.pool not in self.carrying():
                 self.unproved_writes = True
+                yield from self._unprepared(action.version)
         self.watched = not forward
         before = self.carrying()
         self.route = action.route("r-1.s1", int(self.at + action.expiry))
@@ -269,6 +343,15 @@ class Sim:
             promise = Promise(action.leaves, action.leaves_build, action.other, self.at, self.at + action.keep)
             kept = tuple(p for p in self.promises if p.ended is not None or p.version != action.leaves)
             self.promises = (*kept, promise)
+
+    def _unprepared(self, version: Version) -> Iterator[str]:
+        """What a version lacks that is about to get its first users."""
+        for change in (c for c in self.changes if c.version <= version and not self.done(c.version, Phase.CONTRACT)):
+            asked = change.verify and (change.backfill or change.version in self.expanding)
+            if asked and change.version not in self.verified:
+                yield f"the rows of {change.version} are not verified, and users come"
+            for phase in _missing(change, self.applied or ()):
+                yield f"{change.version} lacks its {phase}, and users come"
 
     def _must_be_proved(self, action: Shift) -> set[Version]:
         """The version that takes traffic, and those that stay or can come back."""
@@ -289,9 +372,26 @@ class Sim:
             yield f"the contract of {action.version} loses rows that are not filled"
         if self.done(action.version, Phase.CONTRACT):
             yield f"{action.version} is contracted a second time"
+        change = self.change(action.version)
+        if change is not None and change.verify and action.version not in self.verified:
+            yield f"{action.version} is contracted before its rows are verified"
+        self.mark(action.version, Phase.CONTRACT, action.digest, run)
+
+    def _drop(self, action: Drop, run: str) -> Iterator[str]:
+        if not self.done(action.version, Phase.CONTRACT):
+            yield f"what {action.version} has parked is dropped before its contract"
+        if self.done(action.version, Phase.DROP):
+            yield f"what {action.version} has parked is dropped a second time"
+        self.mark(action.version, Phase.DROP, action.digest, run)
+
+    def _undo(self, action: Undo, rules) -> Iterator[str]:
+        yield from (str(v) for v in rules.before_undo(self.situation(), action.version))
+        if action.version not in self.kept:
+            yield f"nothing is kept of {action.version}, and it is taken back"
         assert self.applied is not None
-        row = Applied(action.version, Phase.CONTRACT, 0, "s", self.at, run, 1)
-        self.applied += (row, replace(row, index=COMPLETE, digest=action.digest))
+        self.applied = tuple(a for a in self.applied if a.version != action.version)
+        self.kept -= {action.version}
+        self.dirty -= {action.version}
         self.revision += 1
         self.proved = frozenset()
 
@@ -305,19 +405,46 @@ def _misfit(version: Version, schema: SchemaReading | None, changes: tuple[Chang
     for row in schema.applied:
         if row.phase is Phase.CONTRACT and row.version > version:
             return f"{version} lost what the contract of {row.version} took"
-    complete = {a.version for a in schema.applied if a.phase is Phase.EXPAND and a.index == COMPLETE}
     for change in changes:
-        if change.version <= version and (change.expand or change.backfill) and change.version not in complete:
-            return f"{version} needs the expansion of {change.version}"
+        lacks = _missing(change, schema.applied) if change.version <= version else ()
+        if lacks:
+            return f"{version} needs the {lacks[0]} of {change.version}"
     return ""
 
 
-CHANGES = (Retire, Expand, Start, Ready, Shift, Drain, Contract)  # the other kinds leave what rules see as it is
+def _missing(change: ChangeSet, applied: tuple[Applied, ...]) -> tuple[Phase, ...]:
+    """The phases of a change set that a release applies and that are not complete."""
+    wanted = {Phase.EXPAND} if change.expand or change.backfill or change.declared else set()
+    wanted |= {p for p, there in ((Phase.SYNC, change.sync), (Phase.FINALIZE, change.finalize)) if there}
+    complete = {a.phase for a in applied if a.version == change.version and a.index == COMPLETE}
+    return tuple(sorted(wanted - complete))
+
+
+CHANGES = (
+    Retire,
+    Expand,
+    Sync,
+    Finalize,
+    Start,
+    Ready,
+    Shift,
+    Drain,
+    Contract,
+    Drop,
+    Undo,
+)  # the other kinds leave what rules see as it is
+
+
+def begin(sim: Sim, plan: Plan) -> None:
+    """What is known of the plan that is walked begins anew."""
+    sim.kind, sim.watched, sim.unproved_writes = plan.kind, True, False
+    sim.verified = sim.expanding = sim.filled_now = frozenset()
 
 
 def walk(sim: Sim, plan: Plan, *, upto: int | None = None, rules=RULES, judged: bool = True) -> list[str]:
     """Execute the first `upto` steps (all, if None). Every state rule is judged after every step that changes it, if `judged`."""
     if not judged:
+        begin(sim, plan)
         for step in plan.steps[:upto]:
             list(sim.step(step.action, rules=rules))
         return []
@@ -330,7 +457,7 @@ def walk(sim: Sim, plan: Plan, *, upto: int | None = None, rules=RULES, judged: 
     accepted = any(a.name.startswith("capacity:") for a in plan.acknowledged)
     allowed |= {"R7"} if accepted else set()
     problems: list[str] = []
-    sim.kind, sim.watched, sim.unproved_writes = plan.kind, True, False
+    begin(sim, plan)
     for step in plan.steps[:upto]:
         if not sim.watched and not isinstance(step.action, Bake):
             problems.append(f"{step.key}: traffic was moved and nobody watches")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from rule_cases import sim
+from rule_cases import big_release, drop, sim, undo
 from worlds import VERSIONS, Question
 
 from changeover.core.errors import PlanUnreadable
@@ -21,6 +21,9 @@ def plans():
         Question("release", policy, VERSIONS[2], acks=ACKS).ask(sim()),
         Question("cleanup", policy, acks=ACKS).ask(sim()),
         Question("rollback", policy).ask(sim()),
+        big_release(),
+        drop(),
+        undo(),
     ]
 
 

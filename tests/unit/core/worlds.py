@@ -19,10 +19,12 @@ from changeover.core.errors import ChangeoverError
 from changeover.core.model import (
     ALL,
     COMPLETE,
+    FORWARD,
     Acknowledgement,
     Applied,
     BackfillStatement,
     ChangeSet,
+    Check,
     Identity,
     Phase,
     Policy,
@@ -46,7 +48,7 @@ def statement(version: Version, phase: Phase, verdict: Verdict = Verdict.OK) -> 
 
 
 def change_set(version: Version, shape: str, verdict: Verdict = Verdict.OK) -> ChangeSet:
-    """`shape` has e, b and c for the phases that the set has."""
+    """`shape` has e, b and c for the phases that the set has; s, v, f and d for those that only operations have."""
     fill = BackfillStatement("UPDATE t", f"{version}.backfill.sql", 1, "t", "id", f"~ backfill t.c{version}")
     return ChangeSet(
         version,
@@ -54,7 +56,17 @@ def change_set(version: Version, shape: str, verdict: Verdict = Verdict.OK) -> C
         (fill,) if "b" in shape else (),
         (statement(version, Phase.CONTRACT, verdict if "c" in shape else Verdict.OK),) if "c" in shape else (),
         digest=f"d{version}",
+        sync=(statement(version, Phase.SYNC),) if "s" in shape else (),
+        verify=(Check(f"rows of t.c{version} that disagree", "SELECT 0"),) if "v" in shape else (),
+        finalize=(statement(version, Phase.FINALIZE, verdict),) if "f" in shape else (),
+        drop=(statement(version, Phase.DROP, verdict),) if "d" in shape else (),
+        undo=(statement(version, Phase.UNDO, verdict),) if "u" in shape else (),
+        declared="u" in shape,
     )
+
+
+PLAIN = ("e", "eb", "ec", "ebc", "ebc", "ebc", "c", "b", "bc", "")
+DECLARED = ("esbvfcdu", "esbvfcdu", "esbvcu", "efu", "evfu", "ebvfcdu", "ecdu", "eu", "u")
 
 
 def policy_of(r: Random) -> Policy:
@@ -64,6 +76,7 @@ def policy_of(r: Random) -> Policy:
         bake=r.choice([0.0, 600.0]),
         gates={s: "lead" for s in shift if r.random() < 0.3},
         keep_old=r.choice([0.0, 86_400.0]),
+        keep_parked=r.choice([0.0, 604_800.0]),
         probes=r.choice([0, 2, 2]),
         smoke=r.choice([0, 1]),
         backup=r.random() < 0.8,
@@ -71,10 +84,11 @@ def policy_of(r: Random) -> Policy:
 
 
 def changes_of(r: Random) -> tuple[ChangeSet, ...]:
-    """Change sets of some versions; a version without one is code only."""
-    shapes = ["e", "eb", "ec", "ebc", "ebc", "ebc", "c", "b", "bc", ""]
+    """Change sets of some versions, of plain SQL or of operations; a version without one is code only."""
     sets = (
-        change_set(v, r.choice(shapes), Verdict.WARN if r.random() < 0.1 else Verdict.OK)
+        change_set(
+            v, r.choice(r.choice([PLAIN, DECLARED, DECLARED])), Verdict.WARN if r.random() < 0.15 else Verdict.OK
+        )
         for v in VERSIONS[1:]
         if r.random() < 0.8
     )
@@ -119,6 +133,11 @@ class Question:
                 )
             case "abort":
                 return module.plan_abort(ctx, world, ledger, policy, because="slow", of=self.of, acknowledged=self.acks)
+            case "undo":
+                assert self.version is not None
+                return module.plan_undo(
+                    ctx, sim.changes, world, ledger, policy, version=self.version, acknowledged=self.acks
+                )
             case _:
                 return module.plan_cleanup(
                     ctx, sim.changes, world, ledger, policy, through=self.version, acknowledged=self.acks
@@ -158,11 +177,19 @@ def question_of(r: Random, sim: Sim, policy: Policy) -> Question:
     now = VERSIONS.index(live.version) if live is not None else 0
     back = any(p.ended is None and p.pool != sim.route.live for p in sim.promises)
     waits = any(
-        c.contract and sim.done(c.version, Phase.EXPAND) and not sim.done(c.version, Phase.CONTRACT)
+        (c.contract and sim.done(c.version, Phase.EXPAND) and not sim.done(c.version, Phase.CONTRACT))
+        or (c.drop and sim.done(c.version, Phase.CONTRACT) and not sim.done(c.version, Phase.DROP))
         for c in sim.changes
         if live is not None and c.version <= live.version
     )
-    weights = {"release": 4, "rollback": 6 if back else 1, "cleanup": 9 if waits else 1, "abort": 1}
+    given_up = [v for v in sim.kept if live is not None and v > live.version]
+    weights = {
+        "release": 4,
+        "rollback": 6 if back else 1,
+        "cleanup": 9 if waits else 1,
+        "abort": 1,
+        "undo": 6 if given_up else 0.2,
+    }
     kind = r.choices(list(weights), list(weights.values()))[0]
     match kind:
         case "release":
@@ -174,6 +201,8 @@ def question_of(r: Random, sim: Sim, policy: Policy) -> Question:
             return Question("rollback", policy, r.choice([None, None, None, *VERSIONS]))
         case "cleanup":
             return Question("cleanup", policy, r.choice([None, None, None, *VERSIONS]))
+        case "undo":
+            return Question("undo", policy, r.choice([*given_up, *given_up, *given_up, *VERSIONS]))
         case _:
             return Question("abort", policy)
 
@@ -243,9 +272,19 @@ def episode(seed: int, module=planner) -> Iterator[Asked]:
             heal(sim)
 
 
-def reached(r: Random, *, back: bool = False) -> Sim:
-    """A world as a life of releases leaves it: some version serves, another may be promised or left over beside it."""
+def reached(r: Random, *, back: bool = False, given_up: bool = False, parked: bool = False) -> Sim:
+    """A world as a life of releases leaves it: some version serves, another may be promised or left over beside it.
+
+    `given_up`: most often something was added for a later version that never started. `parked`: most contracts are old.
+    """
     sim = sim_of(r, database=r.random() < 0.97)
+    if parked:
+        sim.changes = tuple(
+            change_set(c.version, r.choice(DECLARED[:2]), r.choice([Verdict.OK, Verdict.WARN]))
+            if r.random() < 0.5
+            else c
+            for c in sim.changes
+        )
     live, idle = sim.route.live, sim.route.candidate
     now = r.randrange(1, len(VERSIONS) - 1)
     sim.put(live, str(VERSIONS[now]), r.choice(["b1", "b2"]))
@@ -255,17 +294,25 @@ def reached(r: Random, *, back: bool = False) -> Sim:
             oldest = VERSIONS[r.randrange(now)]
             sim.put(idle, str(oldest))
             since = sim.at - r.choice([10.0, 90_000.0])
-            sim.promises = (Promise(oldest, "b1", idle, since, since + 86_400.0),)
+            build = "b1" if r.random() < 0.95 else "b8"  # somebody put another build there
+            sim.promises = (Promise(oldest, build, idle, since, since + 86_400.0),)
         case 3:  # left over from a release that was given up
             sim.put(idle, str(r.choice(VERSIONS)), "b3")
         case _:
             pass
     for change in sim.changes:
-        if change.version <= VERSIONS[now] or r.random() < 0.1:
-            _apply(sim, change, Phase.EXPAND)
-            if r.random() < 0.5 and change.version <= oldest:
+        ahead = change.version > VERSIONS[now]
+        if not ahead or r.random() < (0.8 if given_up and change.declared else 0.1):
+            phases = FORWARD if not ahead or r.random() < 0.5 else FORWARD[: r.randrange(4)]
+            for phase in phases:
+                _apply(sim, change, phase)
+            if change.declared:
+                sim.kept |= {change.version}
+            if r.random() < (0.8 if parked else 0.5) and change.version <= oldest:
                 _apply(sim, change, Phase.CONTRACT)
-            elif change.backfill:
+                if r.random() < 0.3:
+                    _apply(sim, change, Phase.DROP)
+            elif change.backfill and not sim.done(change.version, Phase.SYNC):
                 sim.dirty |= {change.version}
     gone = [a.version for a in sim.applied or () if a.phase is Phase.CONTRACT]
     if gone and any(i.identity.version < max(gone) for i in sim.on(idle)):
@@ -274,9 +321,12 @@ def reached(r: Random, *, back: bool = False) -> Sim:
 
 
 def _apply(sim: Sim, change: ChangeSet, phase: Phase) -> None:
-    if sim.applied is not None and (change.contract if phase is Phase.CONTRACT else change.expand or change.backfill):
-        sim.applied += (Applied(change.version, phase, COMPLETE, change.digest, sim.at - 1e5, "r-0", 1),)
-        sim.revision += 1
+    """A phase that a set has, a day before or long ago."""
+    there = change.statements(phase) or (phase is Phase.EXPAND and (change.backfill or change.declared))
+    if sim.applied is not None and there:
+        since = sim.at - (1e5 if change.version.text < "1.3" else 1e6)
+        sim.applied += (Applied(change.version, phase, COMPLETE, change.digest, since, "r-0", 1),)
+        sim.revision += phase in (Phase.EXPAND, Phase.CONTRACT)
 
 
 EVERYTHING = tuple(
@@ -284,7 +334,7 @@ EVERYTHING = tuple(
     for name in (
         "no-backup",
         *(f"{risk}:{v}" for risk in ("unverified", "keep-old") for v in VERSIONS),
-        *(f"warn:{v}.{phase}.sql:1" for v in VERSIONS for phase in (Phase.EXPAND, Phase.CONTRACT)),
+        *(f"warn:{v}.{phase}.sql:1" for v in VERSIONS for phase in Phase if phase is not Phase.BACKFILL),
     )
 )  # what a person may accept
 
@@ -292,7 +342,7 @@ EVERYTHING = tuple(
 def meeting(seed: int, kind: str, module=planner) -> Asked:
     """One question of a kind, asked in a world that was reached."""
     r = Random(seed)
-    sim, policy = reached(r, back=kind == "rollback"), policy_of(r)
+    sim, policy = reached(r, back=kind == "rollback", given_up=kind == "undo", parked=kind == "cleanup"), policy_of(r)
     if r.random() < 0.2:
         disturb(r, sim)
     now = VERSIONS.index(sim.deployed[sim.route.live].version)
@@ -300,9 +350,14 @@ def meeting(seed: int, kind: str, module=planner) -> Asked:
     if kind == "release":
         version = VERSIONS[min(now + r.choice([1, 1, 1, 2, 0]), len(VERSIONS) - 1)]
         build = r.choice(["", "b1", "b9"])
+    elif kind == "undo":
+        kept = sorted(v for v in sim.kept if v > VERSIONS[now])
+        version = r.choice([*kept[-1:] * 8, *kept, VERSIONS[-1]])
     else:
         version = r.choice([None, None, None, VERSIONS[r.randrange(now + 1)]])
-    acks = EVERYTHING if r.random() < 0.8 and kind != "rollback" else ()
+    acks = EVERYTHING if r.random() < 0.5 and kind != "rollback" else ()
+    if kind == "cleanup" and r.random() < 0.5:
+        acks = (*acks, *(Acknowledgement(f"parked:{v}", "dana") for v in VERSIONS if r.random() < 0.5))
     return ask(sim, Question(kind, policy, version, build, acks), module)
 
 

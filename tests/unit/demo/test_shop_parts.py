@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changeover.core.model import Phase, Version
+from changeover.core.model import PLAIN as PHASES
+from changeover.core.model import Version
 from changeover.demo.money import to_cents, to_price
 from changeover.demo.shop_faults import NONE, FaultFile, Faults, Share, parse_bad, read_faults
 from changeover.demo.shop_orders import Amount, BadOrder, Draft, shown
@@ -80,7 +81,7 @@ def test_the_changes_are_packaged_and_none_would_break_a_version(dialect: str) -
         f"{version}.{phase}.sql" for version in ("1.1.0", "1.2.0") for phase in ("backfill", "contract", "expand")
     ]
     for version in ("1.1.0", "1.2.0"):
-        names = {phase: f"{version}.{phase}.sql" for phase in Phase}
+        names = {phase: f"{version}.{phase}.sql" for phase in PHASES}
         files = {phase: (name, (changes(dialect) / name).read_text("utf-8")) for phase, name in names.items()}
         found = read_changes(Version.of(version), files, dialect)
         assert found.expand

@@ -73,6 +73,7 @@ class Shell:
             demo_words=lambda answer: f"verdict {answer['verdict']}",
             settings=lambda *_: "app: shop\n",
             schema=lambda: {"title": "changeover.yml"},
+            change_schema=lambda: {"title": "VERSION.yml"},
         )
 
     def _door(self, config, environment):
@@ -80,7 +81,7 @@ class Shell:
             raise self.opens
         return self.stage.door
 
-    def _check(self, config, environment):
+    def _check(self, config, environment, online):
         if isinstance(self.opens, Exception):
             raise self.opens
         from changeover.service.wiring import CheckReport

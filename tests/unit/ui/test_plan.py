@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from tests.fixtures.golden import same
-from tests.fixtures.memory_site import POLICY, stage
+from tests.fixtures.memory_site import DECLARED, POLICY, stage
 
 from changeover.core.model import Acknowledgement, Version
 from changeover.core.steps import from_data, to_data
 from changeover.ui.render import plan as rendered
-from changeover.ui.render import runbook
+from changeover.ui.render import plan_sql, runbook
 from changeover.ui.render.process import process
 from changeover.ui.render.runbook_html import page
 from changeover.ui.render.runbook_markdown import markdown
@@ -28,7 +28,7 @@ def test_plan(st):
     made = st.door.plan("1.1.0")
     same("plan.txt", rendered.text(made))
     same("plan.ascii.txt", rendered.text(made, utf8=False))
-    same("plan.sql", rendered.sql(made))
+    same("plan.sql", plan_sql.sql(made))
 
 
 def test_cleanup_plan(tmp_path):
@@ -114,7 +114,7 @@ def test_a_comment_in_sql_cannot_end_early(st):
     made = st.door.plan("1.1.0")
     step = made.steps[2]
     bad = replace(step, words=replace(step.words, task="x\nDROP TABLE t; --"))
-    text = rendered.sql(replace(made, steps=(*made.steps[:2], bad, *made.steps[3:])))
+    text = plan_sql.sql(replace(made, steps=(*made.steps[:2], bad, *made.steps[3:])))
     assert "\nDROP TABLE" not in text
 
 
@@ -128,3 +128,24 @@ def test_a_plan_read_back_is_rendered_alike(st):
     made = st.door.plan("1.1.0")
     again = from_data(to_data(made))
     assert rendered.text(again) == rendered.text(made)
+
+
+def test_the_sql_of_operations_has_every_phase_and_what_comes_later(tmp_path):
+    st = stage(tmp_path, changes=DECLARED[:1])
+    text = plan_sql.sql(st.door.plan("1.1.0"))
+    same("operations.sql", text)
+    run = [line for line in text.splitlines() if line and not line.startswith("--")]
+    assert all("contract" not in line and "drop" not in line and "undo" not in line for line in run)
+    for phase in ("contract", "drop", "undo"):
+        assert f"-- {phase} " in text
+
+
+def test_what_the_server_is_made_to_do_is_told():
+    one = DECLARED[0].expand[0]
+    for sql, said in (
+        ("ALTER TABLE t ADD COLUMN a int, ALGORITHM=INSTANT, LOCK=NONE", "algorithm: ALGORITHM=INSTANT, LOCK=NONE; "),
+        ("CREATE INDEX CONCURRENTLY i ON t (a)", "algorithm: concurrently; "),
+        ("CREATE INDEX i ON t (a) WITH (ONLINE = ON)", "algorithm: online; "),
+        ("ALTER TABLE t ADD COLUMN a int", ""),
+    ):
+        assert plan_sql._algorithm(replace(one, sql=sql)) == said

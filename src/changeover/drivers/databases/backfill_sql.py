@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from changeover.core.model import RANGE, BackfillStatement
 from changeover.schema.dialects import dialect_of
 from changeover.schema.tokens import Kind, Token, tokenize
 
@@ -19,6 +20,18 @@ def count_of(sql: str, dialect: str) -> str:
     source = _first(tokens, "FROM", after=set_.end)
     others = f", {sql[source.end : where.start].strip()}" if source is not None and source.start < where.start else ""
     return f"SELECT count(*) FROM {target}{others} WHERE {sql[where.end :].strip()}"
+
+
+def where_of(statement: BackfillStatement) -> str:
+    """The condition of a backfill with RANGE, without it: which rows are left."""
+    return statement.sql.partition(" WHERE ")[2].removesuffix(f" AND {RANGE}")
+
+
+def left_of(statement: BackfillStatement, dialect: str) -> str:
+    """The question how many rows are left, for either kind of backfill; a kind with markers keeps them."""
+    if statement.keys:
+        return f"SELECT count(*) FROM {statement.table} WHERE {where_of(statement)}"
+    return count_of(statement.sql, dialect)
 
 
 def _first(tokens: list[Token], word: str, after: int = 0) -> Token | None:

@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-from changeover.core.errors import ChangesEdited, FencedOut, ForeignStore
-from changeover.core.model import COMPLETE, Applied, Claim, Phase, Statement, Version
+import msgspec
+
+from changeover.core.errors import ChangesEdited, FencedOut, ForeignStore, StatementUnknown
+from changeover.core.model import COMPLETE, FORWARD, Applied, ChangeSet, Claim, Phase, Statement, Version
 
 CLAIM, APPLIED, STATE = "changeover_claim", "changeover_applied", "changeover_state"
+CHANGE = (
+    "changeover_change"  # what was compiled of operations; made with the others, or when an older ledger is claimed
+)
 
 CREATE: Mapping[str, str] = {
     CLAIM: f"CREATE TABLE IF NOT EXISTS {CLAIM} (environment text PRIMARY KEY, store text NOT NULL, "
@@ -19,7 +24,9 @@ CREATE: Mapping[str, str] = {
     "digest text NOT NULL, at double precision NOT NULL, run text NOT NULL, fence bigint NOT NULL, "
     "PRIMARY KEY (version, phase, idx))",
     STATE: f"CREATE TABLE IF NOT EXISTS {STATE} (one integer PRIMARY KEY CHECK (one = 1), revision bigint NOT NULL)",
+    CHANGE: f"CREATE TABLE IF NOT EXISTS {CHANGE} (version text PRIMARY KEY, digest text NOT NULL, body text NOT NULL)",
 }
+REVISES = (Phase.EXPAND, Phase.CONTRACT)  # the phases whose completion raises the revision
 BEGIN_AT_ZERO = f"INSERT INTO {STATE} (one, revision) VALUES (1, 0) ON CONFLICT (one) DO NOTHING"
 CREATE_ALL = tuple(f"{sql};" for sql in (*CREATE.values(), BEGIN_AT_ZERO))  # a ledger is all of them, or none
 RAISE_REVISION = f"UPDATE {STATE} SET revision = revision + 1"
@@ -94,8 +101,44 @@ class Ledger:
         whole = replace(marker, index=COMPLETE)
         if not self.is_marked(whole):
             self.mark(whole)
-            self.query(RAISE_REVISION, {})
+            if marker.phase in REVISES:
+                self.query(RAISE_REVISION, {})
         return self.revision()
+
+    # what was compiled of operations
+
+    def kept(self) -> tuple[ChangeSet, ...]:
+        """In order of version."""
+        rows = self.query(f"SELECT body FROM {CHANGE}", {})
+        return tuple(sorted((changes_from(str(body)) for (body,) in rows), key=lambda c: c.version))
+
+    def keep(self, changes: ChangeSet) -> None:
+        """Kept already: nothing to do. Raises ChangesEdited when it is there for another text of the file."""
+        rows = self.query(f"SELECT digest FROM {CHANGE} WHERE version = :version", {"version": changes.version.text})
+        if rows and rows[0][0] != changes.digest:
+            raise ChangesEdited(
+                f"v{changes.version} was begun with another text of its change file",
+                now="What was added stays; the new text was not run.",
+                next=(
+                    "put the file back as it was",
+                    f"or take back what was added: changeover schema undo {changes.version}",
+                ),
+            )
+        if not rows:
+            values = {"version": changes.version.text, "digest": changes.digest, "body": changes_text(changes)}
+            self.query(f"INSERT INTO {CHANGE} (version, digest, body) VALUES (:version, :digest, :body)", values)
+
+    def forget(self, version: Version, phases: Sequence[Phase]) -> None:
+        """Take the marks of these phases out."""
+        for phase in phases:
+            values = {"version": version.text, "phase": phase.value}
+            self.query(f"DELETE FROM {APPLIED} WHERE version = :version AND phase = :phase", values)
+
+    def unkeep(self, version: Version) -> None:
+        """Nothing of the version is left; the revision tells that the schema is another one."""
+        self.forget(version, (*FORWARD, Phase.UNDO))
+        self.query(f"DELETE FROM {CHANGE} WHERE version = :version", {"version": version.text})
+        self.query(RAISE_REVISION, {})
 
     def half_applied(self, phase: Phase) -> frozenset[str]:
         """Digests of the statements that are applied of phases that are not complete."""
@@ -172,6 +215,22 @@ def age(seconds: float) -> str:
     return f"{whole} s"
 
 
+def changes_text(changes: ChangeSet) -> str:
+    """A change set as JSON."""
+    return msgspec.json.encode(changes).decode()
+
+
+def changes_from(text: str) -> ChangeSet:
+    """The inverse of `changes_text`. Raises StatementUnknown for what a newer changeover has written."""
+    try:
+        return msgspec.json.decode(text, type=ChangeSet)
+    except msgspec.MsgspecError as error:
+        raise StatementUnknown(
+            f"what changeover kept of a release in {CHANGE} cannot be read: {error}",
+            next=("use the changeover that began it, or a newer one",),
+        ) from None
+
+
 def literal(value: str | float) -> str:
     """An SQL literal for commands that people run by hand."""
     return repr(value) if isinstance(value, int | float) else "'" + value.replace("'", "''") + "'"
@@ -182,6 +241,32 @@ def mark_sql(marker: Applied, now: str) -> str:
     key = (marker.version.text, marker.phase.value, marker.index, marker.digest)
     values = (*(literal(v) for v in key), now, literal(marker.run), literal(marker.fence))
     return f"INSERT INTO {APPLIED} ({_APPLIED_COLUMNS}) VALUES ({', '.join(values)});"
+
+
+def keep_sql(changes: ChangeSet) -> str:
+    """The INSERT that keeps what was compiled, once, as text."""
+    version, digest, body = (literal(v) for v in (changes.version.text, changes.digest, changes_text(changes)))
+    there = f"SELECT 1 FROM {CHANGE} WHERE version = {version}"
+    return (
+        f"INSERT INTO {CHANGE} (version, digest, body) SELECT {version}, {digest}, {body} WHERE NOT EXISTS ({there});"
+    )
+
+
+def forget_sql(version: Version, phases: Sequence[Phase] = FORWARD) -> tuple[str, ...]:
+    """The DELETE that takes the marks of phases out, as text."""
+    names = ", ".join(literal(p.value) for p in phases)
+    return (f"DELETE FROM {APPLIED} WHERE version = {literal(version.text)} AND phase IN ({names});",)
+
+
+def unkeep_sql(version: Version) -> tuple[str, ...]:
+    """What leaves nothing of a version, as text."""
+    forgotten = forget_sql(version, (*FORWARD, Phase.UNDO))
+    return (*forgotten, f"DELETE FROM {CHANGE} WHERE version = {literal(version.text)};", f"{RAISE_REVISION};")
+
+
+def revising(marker: Applied) -> tuple[str, ...]:
+    """What raises the revision when this phase is complete, as text."""
+    return (f"{RAISE_REVISION};",) if marker.phase in REVISES else ()
 
 
 def ended(statement: Statement) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
 
-from changeover.core.errors import RestorePointFailed, Where
+from changeover.core.catalogue import Catalogue
+from changeover.core.errors import RestorePointFailed, StatementFailed, Where
 from changeover.core.model import (
     COMPLETE,
+    FORWARD,
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Probe,
     RestorePoint,
@@ -19,13 +23,14 @@ from changeover.core.model import (
     Statement,
     Version,
 )
-from changeover.core.ports import Batch, Capabilities, CopyByHand, Fence, Finding, Gap, Lockwait
+from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.databases import mysql_by_hand as hand
 from changeover.drivers.databases import mysql_probe as probes
-from changeover.drivers.databases.ledger_sql import Owner
+from changeover.drivers.databases.kept import Kept
+from changeover.drivers.databases.ledger_sql import Owner, forget_sql, unkeep_sql
 from changeover.drivers.databases.limits import Limits, Wanted
 from changeover.drivers.databases.mysql_alone import Alone
-from changeover.drivers.databases.mysql_apply import Acting, is_about_rows
+from changeover.drivers.databases.mysql_apply import Acting, Line, is_about_rows
 from changeover.drivers.databases.mysql_backfill import Backfilling
 from changeover.drivers.databases.mysql_backup import (
     COMMAND_DIRECTORY,
@@ -36,13 +41,19 @@ from changeover.drivers.databases.mysql_backup import (
 )
 from changeover.drivers.databases.mysql_catalogue import catalogue_hash
 from changeover.drivers.databases.mysql_claim import Claiming
+from changeover.drivers.databases.mysql_clone import accepted, fills_before
+from changeover.drivers.databases.mysql_counted import counted
 from changeover.drivers.databases.mysql_errors import Doing, translated
 from changeover.drivers.databases.mysql_inspect import Doctor
-from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.mysql_logins import Logins
+from changeover.drivers.databases.mysql_pressure import pressure
+from changeover.drivers.databases.mysql_ranges import Keyed
+from changeover.drivers.databases.mysql_reader import MysqlReader
 from changeover.drivers.databases.mysql_scratch import ScratchDatabase
 from changeover.drivers.databases.mysql_session import READ, Connection, Sessions, limit_statements
-from changeover.drivers.databases.mysql_shell import demanded, there
+from changeover.drivers.databases.mysql_shell import ask, demanded, there
+from changeover.drivers.databases.mysql_tables import catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class MysqlSettings:
     """One MariaDB or MySQL database. `url` is asked at each use. `backup` None: no restore points.
 
     `login`: the pattern of one login per version, `shop_{version}`; None: versions share a login. `words` is how commands
-    for people name the database, as shell words.
+    for people name the database, as shell words. `read`: URLs of replicas, asked at each use, for which a backfill waits.
     """
 
     url: Callable[[], str]
@@ -59,6 +70,7 @@ class MysqlSettings:
     limits: Limits = field(default_factory=Limits)
     login: str | None = None
     words: str = '"$DATABASE_URL"'
+    read: tuple[Callable[[], str], ...] = ()
 
 
 class MysqlDatabase:
@@ -71,6 +83,9 @@ class MysqlDatabase:
         self._settings = settings
         self._sessions = Sessions(settings.url, settings.environment)
         self._store = ""  # the state store whose claim this process has written
+        self._filling: Kept[Line] = Kept(self)
+        self._keyed: Keyed | None = None  # of the backfill that is under way
+        self._fills_before: bool | None = None  # what was tried on this server
 
     def url(self) -> str:
         return self._settings.url()
@@ -84,7 +99,8 @@ class MysqlDatabase:
         return tuple(self._doctor().grants())
 
     def _doctor(self) -> Doctor:
-        return Doctor(self._sessions, self._settings.backup, self._settings.login is not None)
+        settings = self._settings
+        return Doctor(self._sessions, settings.backup, settings.login is not None, len(settings.read))
 
     def read(self) -> SchemaReading:
         with translated(self._sessions, Doing("reading the schema")), self._sessions.session(timeout=READ) as db:
@@ -93,11 +109,35 @@ class MysqlDatabase:
             db.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
             ledger = ledger_on(db)
             revision, applied, claims = ledger.revision(), ledger.applied(), ledger.claims()
-            return SchemaReading(revision, catalogue_hash(db), applied, next(iter(claims), None))
+            kept = ledger.kept() if has_kept(db) else ()
+            return SchemaReading(revision, catalogue_hash(db), applied, next(iter(claims), None), kept)
 
     def done(self, probe: Probe) -> bool:
         with translated(self._sessions, Doing("looking at the catalogue")), self._sessions.session() as db:
             return probes.done(db, probe)
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        with translated(self._sessions, Doing("reading the tables")):
+            if self._fills_before is None:
+                with self._sessions.session(timeout=READ) as db:
+                    self._fills_before = fills_before(db)
+            with self._sessions.session(timeout=READ) as db:
+                return catalogue(db, names, fills_before=self._fills_before)
+
+    def count(self, check: Check) -> Count:
+        with translated(self._sessions, Doing(f"counting {check.title}")), self._sessions.connect() as db:
+            limit_statements(db, 0.0)  # it may look at every row
+            db.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            return counted(db, check)
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        doing = Doing(f"trying ALTER TABLE {table} {alter} on an empty copy")
+        with translated(self._sessions, doing), self._sessions.session(timeout=READ) as db:
+            if not probes.done(db, Probe("table", probes.quoted(table))):
+                raise StatementFailed(
+                    f"there is no table {table} yet: say it in create_table, or do it in the next release"
+                )
+            return accepted(db, table, alter, given)
 
     # acting ------------------------------------------------------------------------------------------------------
 
@@ -127,16 +167,36 @@ class MysqlDatabase:
         wanted = Wanted(f"completing {marker.version}.{marker.phase}")
         return self._acting(fence).write(wanted, lambda _, ledger: ledger.complete(whole))[0]
 
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        wanted = Wanted(f"keeping what v{changes.version} is compiled to")
+        self._acting(fence).write(wanted, lambda _, ledger: ledger.keep(changes))
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.forget(version, FORWARD))
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.unkeep(version))
+
     # backfill ------------------------------------------------------------------------------------------------------
 
     def gap(self, statement: BackfillStatement) -> Gap:
         with self._looking(statement) as db:
             limit_statements(db, 0.0)  # it counts every row
-            return Backfilling(statement).gap(db)
+            return Keyed.of(db, statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._looking(statement) as db:
+            found = pressure(db)
+        return found or next((p for p in (reader.pressure() for reader in self.readers()) if p), "")
+
+    def readers(self) -> Sequence[MysqlReader]:
+        """The replicas that versions read."""
+        settings = self._settings
+        return [MysqlReader(url, settings.environment, settings.limits.replica_lag) for url in settings.read]
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:
-            return Backfilling(statement).last_key(db)
+            return Keyed.of(db, statement).last(db) if statement.keys else Backfilling(statement).last_key(db)
 
     @contextmanager
     def _looking(self, statement: BackfillStatement) -> Iterator[Connection]:
@@ -145,7 +205,22 @@ class MysqlDatabase:
             yield db
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
-        return Backfilling(statement).fill(self._acting(fence), after, upto, size)
+        fills, acting = self._fills(statement), self._acting(fence)
+        doing = Doing(statement.title)
+        with self._filling.line(acting.owner, lambda: Line(self._sessions, acting.lock, acting.owner, doing)) as line:
+            batch = fills.fill(replace(acting, line=line), after, upto, size)
+        if batch.hi is None:
+            self._filling.close()
+        return batch
+
+    def _fills(self, statement: BackfillStatement) -> Keyed | Backfilling:
+        """What the key's columns are is asked once for all batches."""
+        if not statement.keys:
+            return Backfilling(statement)
+        if self._keyed is None or self._keyed.statement != statement:
+            with self._looking(statement) as db:
+                self._keyed = Keyed.of(db, statement)
+        return self._keyed
 
     # restore points ----------------------------------------------------------------------------------------------
 
@@ -204,6 +279,18 @@ class MysqlDatabase:
         """None: where a scratch database may be made is not for a printed command to guess."""
         del id, statements
         return None
+
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        return (*there(self._settings.words), hand.count(check))
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        return (*there(self._settings.words), hand.keep(changes))
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]:
+        return (*there(self._settings.words), ask(*forget_sql(version)))
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]:
+        return (*there(self._settings.words), ask("START TRANSACTION;", *unkeep_sql(version), "COMMIT;"))
 
     def by_hand_retire(self, version: Version) -> Sequence[str]:
         login = self._settings.login

@@ -7,6 +7,10 @@ written before, and a statement that was begun is never run again: a person has 
 The lock of a table is asked for, never queued for: where an old transaction holds it, MariaDB does not wait at all and MySQL
 is not asked; else one attempt waits a second, the least that both know. `lock_wait_timeout` is what the clauses WAIT and NOWAIT
 of MariaDB set, and it is heeded by triggers and views, too, so no statement's text is touched.
+
+Of several statements that are one act each commits by itself. Each has its own look at the catalogue, so an act that was cut is
+gone on with where it was cut. What is asked under its lock is asked before the first of them only: that it was asked is
+written down, under the lock, before anything is done.
 """
 
 from __future__ import annotations
@@ -22,13 +26,16 @@ from changeover.core.errors import StatementFailed, StatementFateUnknown, Where
 from changeover.core.model import Applied, Lock, Statement
 from changeover.core.ports import Lockwait
 from changeover.drivers.databases import mysql_probe as probes
+from changeover.drivers.databases.checks import guarded
 from changeover.drivers.databases.ledger_sql import APPLIED, literal
 from changeover.drivers.databases.limits import Busy, Pace, Wanted, until_locked
 from changeover.drivers.databases.mysql_apply import LOSSES, Acting, committing
 from changeover.drivers.databases.mysql_blocker import BlockerWatch, old_holder
+from changeover.drivers.databases.mysql_counted import counted
 from changeover.drivers.databases.mysql_errors import Doing, is_busy, is_lost, lost_reply, translate, translated
 from changeover.drivers.databases.mysql_ledger import MysqlLedger, has_ledger, ledger_on
 from changeover.drivers.databases.mysql_library import pymysql
+from changeover.drivers.databases.mysql_parts import run_parts
 from changeover.drivers.databases.mysql_session import (
     CALL,
     Connection,
@@ -72,8 +79,13 @@ class Alone:
         return (Where(self.statement.file, self.statement.line),)
 
     @property
+    def _again(self) -> bool:
+        """It may be run again: each part says for itself whether it has been done."""
+        return bool(self.statement.block)
+
+    @property
     def _tables(self) -> tuple[str, ...]:
-        probe = self.statement.probe
+        probe = self.statement.probe or next((p for p in self.statement.probes if p is not None), None)
         if probe is None:
             return ()
         name = probe.table or (probe.name if probe.what in ("table", "view") else "")
@@ -123,9 +135,10 @@ class Alone:
         if self._succeeded or (probe is not None and probes.done(db, probe)):
             self._mark(db)
             return "" if self._succeeded else None
-        if probe is None and ledger.is_begun(self.marker):
+        begun = ledger.is_begun(self.marker)
+        if probe is None and begun and not self._again:
             raise fate_unknown(self.statement, self.marker)
-        self._do(db, ledger, watch)
+        self._do(db, ledger, watch, begun=begun)
         if probe is not None and not probes.done(db, probe):
             raise StatementFailed(
                 f"{self.statement.title}: the database accepted it, and the catalogue does not show it",
@@ -146,26 +159,59 @@ class Alone:
 
     # running it --------------------------------------------------------------------------------------------------
 
-    def _do(self, db: Connection, ledger: MysqlLedger, watch: BlockerWatch) -> None:
+    def _do(self, db: Connection, ledger: MysqlLedger, watch: BlockerWatch, *, begun: bool) -> None:
         """Run it; what the server refuses leaves nothing, not even the word that it was begun."""
         wait = self._patience(db, watch)
         db.execute("SET SESSION lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", (wait, max(1, wait)))
         self.acting.fence.check()
-        if self.statement.probe is None:
-            ledger.begin(self.marker)
         try:
             with self._ended_in_time(db), watch.watching(db.id):
-                db.execute(self.statement.sql)
+                if self._again:
+                    self._block(db, begun=begun)
+                else:
+                    self._one(db, ledger)
         except pymysql.err.Error as error:
-            if is_lost(error):
-                raise
-            if self.statement.probe is None:
-                ledger.not_begun(self.marker)
-            if is_busy(error):
+            if is_lost(error) or is_busy(error):
                 raise
             doing = Doing(self.statement.title, self._where, _left_by(self.statement, db))
             raise translate(error, self.acting.sessions, doing) from None
         self._succeeded = True
+
+    def _one(self, db: Connection, ledger: MysqlLedger) -> None:
+        if self.statement.probe is None:
+            ledger.begin(self.marker)
+        try:
+            db.execute(self.statement.sql)
+        except pymysql.err.Error as error:
+            if not is_lost(error) and self.statement.probe is None:
+                ledger.not_begun(self.marker)
+            raise
+
+    def _block(self, db: Connection, *, begun: bool) -> None:
+        """Its lock, what is asked under it, then each part that the catalogue does not show. Tables are unlocked in any case."""
+        if not self.statement.lock_first:
+            self._asked(db)
+            run_parts(db, self.statement, self.acting.fence.check)
+            return
+        with self.acting.sessions.connect(
+            self.acting.owner.fence
+        ) as beside:  # under the lock no other table can be read
+            db.execute(self.statement.lock_first)
+            try:
+                if not begun:
+                    self._asked(db)
+                    ledger_on(beside).begin(self.marker)
+                run_parts(db, self.statement, self.acting.fence.check)
+            finally:
+                if db.open:
+                    db.execute("UNLOCK TABLES")
+
+    def _asked(self, db: Connection) -> None:
+        """Raises RowsInTheWay."""
+        for guard in self.statement.guards:
+            found = counted(db, guard)
+            if found.rows:
+                raise guarded(self.statement, guard, found)
 
     def _patience(self, db: Connection, watch: BlockerWatch) -> int:
         """How many seconds this attempt waits for its lock; 0: not at all. Raises Busy where it must not even be asked for."""

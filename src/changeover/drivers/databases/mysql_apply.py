@@ -46,12 +46,16 @@ def is_about_rows(statement: Statement) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Acts of one owner: what every act compares, and how long it may wait."""
+    """Acts of one owner: what every act compares, and how long it may wait.
+
+    `line`: the session for all of them, which the caller closes; None: each opens its own.
+    """
 
     sessions: Sessions
     limits: Limits
     owner: Owner
     fence: Fence
+    line: Line | None = None
 
     @property
     def lock(self) -> NamedLock:
@@ -85,14 +89,18 @@ class Acting:
             return until_locked(attempt, wanted, self.limits, self.fence)
 
     @contextmanager
-    def _line(self, doing: Doing) -> Iterator[_Line]:
-        line = _Line(self, doing)
+    def _line(self, doing: Doing) -> Iterator[Line]:
+        if self.line is not None:
+            self.line.begin(doing)
+            yield self.line
+            return
+        line = Line(self.sessions, self.lock, self.owner, doing)
         try:
             yield line
         finally:
             line.close()
 
-    def _once(self, line: _Line, act: Act[T], timeout: float) -> T:
+    def _once(self, line: Line, act: Act[T], timeout: float) -> T:
         db = line.db()
         with watchdog(db, timeout + 3 * CALL) if timeout > 0 else nullcontext():
             with self.lock.held(db, self.owner, self.limits.lock):
@@ -157,26 +165,32 @@ def _roll_back(db: Connection) -> None:
         db.close()
 
 
-class _Line:
-    """The session of one act, opened again when it is lost, and the watch beside it."""
+class Line:
+    """The session of one act or of several, opened again when it is lost, and the watch beside it."""
 
-    def __init__(self, acting: Acting, doing: Doing) -> None:
-        self._acting = acting
+    def __init__(self, sessions: Sessions, lock: NamedLock, owner: Owner, doing: Doing) -> None:
+        self._sessions = sessions
+        self._lock = lock
+        self.owner = owner
         self._db: Connection | None = None
         self._lost = 0
         self._doing = doing
-        self.watch = BlockerWatch(acting.sessions, acting.owner.fence)
+        self.watch = BlockerWatch(sessions, owner.fence)
+
+    def begin(self, doing: Doing) -> None:
+        """The next act: who stood in the way of the last one is forgotten."""
+        self._doing = doing
+        self.watch.blocker = ""
 
     def db(self) -> Connection:
         """A session outside any transaction."""
         if self._db is None or not self._db.open:
-            acting = self._acting
             try:
-                self._db = acting.sessions.connect(acting.owner.fence)
+                self._db = self._sessions.connect(self.owner.fence)
                 if self._lost:
-                    acting.lock.end_lost(self._db, self._lost, acting.owner)
+                    self._lock.end_lost(self._db, self._lost, self.owner)
             except pymysql.err.Error as error:
-                raise translate(error, acting.sessions, self._doing) from None
+                raise translate(error, self._sessions, self._doing) from None
         return self._db
 
     def lost(self, doing: Doing) -> None:

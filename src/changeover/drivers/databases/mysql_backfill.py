@@ -38,12 +38,7 @@ class Backfilling:
         if low is None or high is None:
             return Gap(0, 0)
         remaining = _number(db, self._filled(count_of(self.statement.sql, "mysql"), key, low, high))
-        table = parts_of(self.statement.table)
-        rows = db.execute(_ESTIMATE, (table[-2] if len(table) > 1 else None, table[-1]))
-        total = int(rows[0][0] or 0) if rows else 0
-        if total < _COUNTED:
-            total = _number(db, f"SELECT COUNT(*) FROM {self.statement.table}")
-        return Gap(remaining, max(total, remaining))
+        return Gap(remaining, max(rows_of(db, self.statement.table), remaining))
 
     def fill(self, acting: Acting, after: str | None, upto: str, size: int) -> Batch:
         """One batch. When its locks are not got, the next attempt takes half as many keys."""
@@ -64,20 +59,25 @@ class Backfilling:
         if low is None:
             return Batch(None, 0, time.monotonic() - began)
         column, table = self.statement.key, self.statement.table
-        found = db.execute(
+        found = db.execute(  # only the end of the range travels, not every key of it
             f"SELECT {key.text}, {column} = {key.sql(upto)} FROM {table} WHERE {column} > {key.sql(low)} "
-            f"AND {column} <= {key.sql(upto)} ORDER BY {table}.{column} LIMIT {size:d}"
+            f"AND {column} <= {key.sql(upto)} ORDER BY {table}.{column} LIMIT 1 OFFSET {size - 1:d}"
         )
-        if not found:
-            return Batch(None, 0, time.monotonic() - began)
-        high, at_end = str(found[-1][0]), bool(found[-1][1])
+        high, at_end = (str(found[0][0]), bool(found[0][1])) if found else (upto, True)
         changed = db.change(self._filled(self.statement.sql, key, low, high))
-        last = at_end or len(found) < size
-        return Batch(None if last else high, max(changed, 0), time.monotonic() - began)
+        return Batch(None if at_end else high, max(changed, 0), time.monotonic() - began)
 
     @staticmethod
     def _filled(sql: str, key: Key, low: str, high: str) -> str:
         return fill(sql, {"lo": key.sql(low), "hi": key.sql(high)}, "mysql")
+
+
+def rows_of(db: Connection, named: str) -> int:
+    """How many rows a table has: estimated, counted where it is small."""
+    table = parts_of(named)
+    rows = db.execute(_ESTIMATE, (table[-2] if len(table) > 1 else None, table[-1]))
+    total = int(rows[0][0] or 0) if rows else 0
+    return total if total >= _COUNTED else _number(db, f"SELECT COUNT(*) FROM {named}")
 
 
 def _number(db: Connection, sql: str) -> int:

@@ -18,6 +18,7 @@ from changeover.drivers.databases.mysql_dump import dump_command, has_begun, res
 from changeover.drivers.databases.mysql_errors import is_full, number_of, said
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
 from changeover.drivers.databases.mysql_library import pymysql
+from changeover.drivers.databases.mysql_parts import run_parts
 from changeover.drivers.databases.mysql_scratch import ScratchDatabase, ScratchMaker, must_not_reach, unlog
 from changeover.drivers.databases.mysql_session import Connection, Product, Sessions
 from changeover.drivers.databases.mysql_snapshot import Seen, Standstill, freeze, looking, revision_in
@@ -205,7 +206,7 @@ class MysqlBackup:
 
 
 def _nothing() -> None:
-    """A rehearsal changes nothing that a fence guards."""
+    """A rehearsal changes nothing that a fence guards, and nobody else is there to be locked out."""
 
 
 def _sums(db: Connection, look: Look) -> dict[str, Sum]:
@@ -218,16 +219,16 @@ def _sums(db: Connection, look: Look) -> dict[str, Sum]:
 
 def _apply(there: Sessions, statements: Sequence[Statement]) -> None:
     """What a half-applied phase has done already is left out."""
-    with there.connect() as db:
-        unlog(db)
-        ledger = ledger_on(db) if has_ledger(db) else None
-        for statement in statements:
+    for statement in statements:
+        with there.connect() as db:  # one of its own, as it will have: an act may set what the next one must not find
+            unlog(db)
+            ledger = ledger_on(db) if has_ledger(db) else None
             if statement.probe is not None and probes.done(db, statement.probe):
                 continue
             if ledger is not None and digest_of(statement) in ledger.half_applied(statement.phase):
                 continue
             try:
-                db.execute(statement.sql)
+                run_parts(db, statement, _nothing)
             except pymysql.err.Error as error:
                 raise StatementFailed(
                     f"{statement.title}: {said(error, there)} (error {number_of(error)})",

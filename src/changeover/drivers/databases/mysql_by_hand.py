@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from shlex import quote
 
-from changeover.core.model import Applied, BackfillStatement, Statement
+from changeover.core.model import RANGE, Applied, BackfillStatement, ChangeSet, Check, Statement
 from changeover.drivers.by_hand import comment, demand, wait_until
-from changeover.drivers.databases.backfill_sql import count_of
-from changeover.drivers.databases.ledger_sql import APPLIED, RAISE_REVISION, literal, mark_sql
+from changeover.drivers.databases.backfill_sql import count_of, left_of
+from changeover.drivers.databases.ledger_sql import APPLIED, CHANGE, changes_text, literal, mark_sql, revising
 from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.mysql_apply import is_about_rows
 from changeover.drivers.databases.mysql_ledger import CREATE_ALL
 from changeover.drivers.databases.mysql_probe import parts_of
 from changeover.drivers.databases.mysql_session import whole_seconds
 from changeover.drivers.databases.mysql_shell import END, ask, delimited
+from changeover.drivers.databases.mysql_tables import literal as text_of
 from changeover.schema.binding import fill
 
 _NOW = "UNIX_TIMESTAMP(NOW(6))"
@@ -37,7 +38,9 @@ def apply(statement: Statement, marker: Applied, limits: Limits) -> str:
     made, mark = CREATE_ALL if marker.index == 0 else (), _mark(marker)
     wait = whole_seconds(limits.lock)
     settings = f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait};"
-    lines = delimited(statement.sql)
+    guards = (f"DO IF(({guard.sql}) = 0, 1, (SELECT 1 UNION SELECT 2));" for guard in statement.guards)  # or it stops
+    first = delimited(statement.lock_first) if statement.lock_first else ()
+    lines = (*first, *guards, *(line for part in statement.parts for line in delimited(part)))
     if is_about_rows(statement):
         body = ask(settings, "START TRANSACTION;", mark, *lines, "COMMIT;")
     else:
@@ -68,7 +71,7 @@ def _is_marked(marker: Applied) -> str:
 
 def complete(marker: Applied) -> str:
     """The mark of the phase and the new revision, in one transaction."""
-    done = ask("START TRANSACTION;", _mark(marker), f"{RAISE_REVISION};", "COMMIT;")
+    done = ask("START TRANSACTION;", _mark(marker), *revising(marker), "COMMIT;")
     return (
         f"{comment(f'{marker.version}.{marker.phase} is complete')}\n{_made(CREATE_ALL)}{_is_marked(marker)} || {done}"
     )
@@ -79,6 +82,8 @@ def backfill(statement: BackfillStatement) -> str:
 
     Keys travel through the shell as SQL literals of their own type: `7`, `'abc'`, `X'00ff'`.
     """
+    if statement.keys:
+        return _backfill_of_rows(statement)
     key, table = statement.key, statement.table
     column = f"{table}.{key}"
     following, to_the_end = "SELECT COALESCE((SELECT ", f" FROM {table} WHERE {column} > "
@@ -114,6 +119,32 @@ done
 hi=$lo; lo=$first
 echo "$(left | sql) rows left to fill"
 )"""
+
+
+def _backfill_of_rows(statement: BackfillStatement) -> str:
+    """Batches of 1000 rows that are left, each a statement of its own, until none is."""
+    some = f"{statement.sql.removesuffix(f' AND {RANGE}')} LIMIT {_BATCH};"
+    return f"""{comment(statement.title)}
+(set -e
+while :; do
+filled=$({ask(some, "SELECT ROW_COUNT();")}
+)
+[ "$filled" != 0 ] || break
+sleep 0.05
+done
+echo "$(sql -e {quote(left_of(statement, "mysql"))}) rows left to fill"
+)"""
+
+
+def count(check: Check) -> str:
+    """Ends well only if the check finds nothing."""
+    return f"{comment(check.title)}\n" + demand(f'[ "$(sql -e {quote(check.sql)})" = 0 ]', f"there are {check.title}")
+
+
+def keep(changes: ChangeSet) -> str:
+    """What was compiled, beside the ledger, once."""
+    values = ", ".join(text_of(v) for v in (changes.version.text, changes.digest, changes_text(changes)))
+    return ask(*CREATE_ALL, f"INSERT IGNORE INTO {CHANGE} (version, digest, body) VALUES ({values});")
 
 
 def _kind(table: str, key: str) -> str:

@@ -10,7 +10,7 @@ from changeover.core.ports import Fence
 from changeover.drivers.databases.ledger_sql import Owner
 from changeover.drivers.databases.limits import Busy, Limits, Wanted, until_locked
 from changeover.drivers.databases.mysql_errors import is_busy
-from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.mysql_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_lock import NamedLock
 from changeover.drivers.databases.mysql_session import CALL, Connection, Sessions, watchdog, whole_seconds
@@ -48,7 +48,7 @@ class Claiming:
         self._make_room(db, claim, owner, adopt=adopt)
         with self._lock(claim).first(db, self.limits.lock):
             ledger = ledger_on(db)
-            if not has_ledger(db):
+            if not (has_ledger(db) and has_kept(db)):
                 fence.check()
                 ledger.create()
             try:

@@ -17,6 +17,7 @@ from changeover.drivers.databases.mysql_errors import Doing, translated
 from changeover.drivers.databases.mysql_ledger import has_ledger, ledger_on
 from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_privileges import ON_DATABASE, Needs, Privileges, may_read, missing
+from changeover.drivers.databases.mysql_room import room
 from changeover.drivers.databases.mysql_scratch import PREFIX
 from changeover.drivers.databases.mysql_session import Connection, Sessions
 from changeover.drivers.databases.mysql_tools import CLIENTS, DUMPS, Tools
@@ -50,6 +51,7 @@ class Doctor:
     sessions: Sessions
     backup: BackupSettings | None
     login: bool  # a login per version is configured
+    readers: int = 0  # replicas that are named in the configuration
 
     @property
     def _needs(self) -> Needs:
@@ -84,6 +86,7 @@ class Doctor:
         yield from _settings(db)
         yield from _tables(db)
         yield from _in_the_way(db)
+        yield from room(db, self.readers)
         yield from self._claimed(db)
         yield from self._restore_points(db)
 

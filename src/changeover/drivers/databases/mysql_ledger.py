@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from changeover.core.model import COMPLETE, Applied, Phase, Version
-from changeover.drivers.databases.ledger_sql import APPLIED, CLAIM, STATE, Ledger, edited
+from changeover.drivers.databases.ledger_sql import APPLIED, CHANGE, CLAIM, STATE, Ledger, edited
 from changeover.drivers.databases.mysql_session import Connection
 
 _OPTIONS = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
@@ -22,6 +22,8 @@ CREATE: Mapping[str, str] = {
     "idx int NOT NULL, digest varchar(64) NOT NULL, at double NOT NULL, run varchar(100) NOT NULL, fence bigint NOT NULL, "
     f"done tinyint NOT NULL DEFAULT 1, PRIMARY KEY (version, phase, idx)) {_OPTIONS}",
     STATE: f"CREATE TABLE IF NOT EXISTS {STATE} (one int NOT NULL PRIMARY KEY, revision bigint NOT NULL) {_OPTIONS}",
+    CHANGE: f"CREATE TABLE IF NOT EXISTS {CHANGE} (version varchar(100) NOT NULL PRIMARY KEY, digest varchar(64) NOT NULL, "
+    f"body longtext NOT NULL) {_OPTIONS}",
 }
 BEGIN_AT_ZERO = f"INSERT IGNORE INTO {STATE} (one, revision) VALUES (1, 0)"
 CREATE_ALL = tuple(f"{sql};" for sql in (*CREATE.values(), BEGIN_AT_ZERO))
@@ -97,9 +99,15 @@ def ledger_on(db: Connection) -> MysqlLedger:
 
 
 def has_ledger(db: Connection) -> bool:
-    """Whether all three tables are there."""
+    """Whether the three tables are there that every ledger has."""
     rows = db.execute(
         "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN (%s, %s, %s)",
         (CLAIM, APPLIED, STATE),
     )
     return int(rows[0][0]) == 3
+
+
+def has_kept(db: Connection) -> bool:
+    """Whether there is a table for what was compiled of operations; older ledgers have none."""
+    sql = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
+    return bool(db.execute(sql, (CHANGE,))[0][0])

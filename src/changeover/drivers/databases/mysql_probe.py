@@ -10,6 +10,7 @@ from changeover.drivers.databases.mysql_errors import NO_SUCH_TRIGGER, number_of
 from changeover.drivers.databases.mysql_library import pymysql
 from changeover.drivers.databases.mysql_session import Connection
 from changeover.drivers.databases.mysql_types import same_type
+from changeover.schema.engines.mysql_types import labels
 
 _PART = re.compile(r"`((?:[^`]|``)*)`|([^.`]+)")
 _SCHEMA = "COALESCE(%(schema)s, DATABASE())"
@@ -57,7 +58,7 @@ def done(db: Connection, probe: Probe) -> bool:
             if probe.table and not _has_table(db, values):
                 return False
             return (_count(db, _ON_TABLE[probe.what], values) > 0) is probe.present
-        case "column" | "not_null" | "default":
+        case "column" | "not_null" | "default" | "enum_value":
             return _has_table(db, values) and _column(db, probe, values)
         case _:
             raise ValueError(f"no such probe: {probe.what}")
@@ -86,6 +87,8 @@ def _column(db: Connection, probe: Probe, values: Values) -> bool:
             return wanted is probe.present
         case "not_null":
             return bool(rows) and (rows[0][1] == "NO") is probe.present
+        case "enum_value":
+            return bool(rows) and (probe.definition in labels(str(rows[0][0]))) is probe.present
         case _:
             has = bool(rows) and rows[0][2] is not None and str(rows[0][2]).upper() != "NULL"
             return bool(rows) and has is probe.present

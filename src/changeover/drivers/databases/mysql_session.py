@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from changeover.drivers.databases.mysql_address import Address, address_of, other
@@ -68,6 +69,12 @@ class Connection:
         """Its rows, or none. With values every % that is none of theirs is doubled."""
         with self._raw.cursor() as cursor:
             cursor.execute(sql, values)
+            return tuple(cursor.fetchall())
+
+    def named(self, sql: str) -> Sequence[Mapping[str, Any]]:
+        """Its rows by the names of their columns."""
+        with self._raw.cursor(pymysql.cursors.DictCursor) as cursor:
+            cursor.execute(sql)
             return tuple(cursor.fetchall())
 
     def change(self, sql: str, values: Values = None) -> int:
@@ -135,8 +142,27 @@ class Sessions:
         return text
 
 
+class _Raw(pymysql.connections.Connection):
+    """PyMySQL reads all certificates of the system for each connection, also where it verifies none; that takes longer than all
+    the rest of connecting. What depends on no file is read once.
+    """
+
+    _plain: ClassVar[ssl.SSLContext | None] = None
+
+    def _create_ssl_ctx(self, sslp: Mapping[str, Any]) -> ssl.SSLContext:
+        if sslp:
+            return self._made(sslp)
+        if _Raw._plain is None:
+            _Raw._plain = self._made(sslp)
+        return _Raw._plain
+
+    def _made(self, sslp: Mapping[str, Any]) -> ssl.SSLContext:
+        made: ssl.SSLContext = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        return made
+
+
 def _opened(address: Address, name: str) -> Connection:
-    raw = pymysql.connections.Connection(
+    raw = _Raw(
         host=address.host,
         port=address.port,
         user=address.user,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
 
 import psycopg
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.errors import RestorePointFailed, Where
 from changeover.core.model import (
     COMPLETE,
+    FORWARD,
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Probe,
     RestorePoint,
@@ -21,13 +25,14 @@ from changeover.core.model import (
     Statement,
     Version,
 )
-from changeover.core.ports import Batch, Capabilities, CopyByHand, Fence, Finding, Gap, Lockwait
+from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.databases import postgresql_by_hand as hand
 from changeover.drivers.databases import postgresql_catalogue as catalogue
-from changeover.drivers.databases.ledger_sql import Owner
+from changeover.drivers.databases.kept import Kept
+from changeover.drivers.databases.ledger_sql import CREATE_ALL, Owner, forget_sql, keep_sql, unkeep_sql
 from changeover.drivers.databases.limits import Limits, Wanted
 from changeover.drivers.databases.postgresql_alone import Alone
-from changeover.drivers.databases.postgresql_apply import Acting
+from changeover.drivers.databases.postgresql_apply import Acting, Line, counted
 from changeover.drivers.databases.postgresql_backfill import Backfilling
 from changeover.drivers.databases.postgresql_backup import (
     COMMAND_DIRECTORY,
@@ -39,9 +44,12 @@ from changeover.drivers.databases.postgresql_backup import (
 from changeover.drivers.databases.postgresql_claim import Claiming
 from changeover.drivers.databases.postgresql_errors import Doing, translated
 from changeover.drivers.databases.postgresql_inspect import Doctor
+from changeover.drivers.databases.postgresql_keys import Keyed
 from changeover.drivers.databases.postgresql_logins import Logins
+from changeover.drivers.databases.postgresql_pressure import pressure
 from changeover.drivers.databases.postgresql_scratch import ScratchDatabase
-from changeover.drivers.databases.postgresql_session import READ, Connection, Sessions, has_ledger, ledger_on
+from changeover.drivers.databases.postgresql_session import READ, Connection, Sessions, has_kept, has_ledger, ledger_on
+from changeover.drivers.databases.postgresql_tables import catalogue as catalogue_of
 
 _TRIES = 3  # reading the catalogue meets an object that is dropped at that moment
 
@@ -72,6 +80,7 @@ class PostgresqlDatabase:
         self._settings = settings
         self._sessions = Sessions(settings.url, settings.environment)
         self._store = ""  # the state store whose claim this process has written
+        self._filling: Kept[Line] = Kept(self)
 
     def url(self) -> str:
         return self._settings.url()
@@ -85,7 +94,9 @@ class PostgresqlDatabase:
         return tuple(self._doctor().grants())
 
     def _doctor(self) -> Doctor:
-        return Doctor(self._sessions, self._settings.backup, self._settings.login is not None)
+        return Doctor(
+            self._sessions, self._settings.backup, self._settings.login is not None, self._settings.limits.replica_lag
+        )
 
     def read(self) -> SchemaReading:
         with translated(self._sessions, Doing("reading the schema")):
@@ -103,11 +114,29 @@ class PostgresqlDatabase:
                 return SchemaReading(0, catalogue.catalogue_hash(db))
             ledger = ledger_on(db)
             revision, applied, claims = ledger.revision(), ledger.applied(), ledger.claims()
-            return SchemaReading(revision, catalogue.catalogue_hash(db), applied, next(iter(claims), None))
+            kept = ledger.kept() if has_kept(db) else ()
+            return SchemaReading(revision, catalogue.catalogue_hash(db), applied, next(iter(claims), None), kept)
 
     def done(self, probe: Probe) -> bool:
         with translated(self._sessions, Doing("looking at the catalogue")), self._sessions.session() as db:
             return catalogue.done(db, probe)
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        with translated(self._sessions, Doing("reading the tables")), self._sessions.session(timeout=READ) as db:
+            return catalogue_of(db, names)
+
+    def count(self, check: Check) -> Count:
+        with translated(self._sessions, Doing(f"counting {check.title}")), self._sessions.connect() as db:
+            db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            db.execute("SELECT set_config('statement_timeout', '0', true)")  # it may look at every row
+            found = counted(db, check)
+            db.execute("ROLLBACK")
+            return found
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        """Nothing has to be said here."""
+        del table, alter, given
+        return ""
 
     # acting ------------------------------------------------------------------------------------------------------
 
@@ -135,16 +164,30 @@ class PostgresqlDatabase:
         wanted = Wanted(f"completing {marker.version}.{marker.phase}")
         return self._acting(fence).write(wanted, lambda _, ledger: ledger.complete(whole))[0]
 
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        wanted = Wanted(f"keeping what v{changes.version} is compiled to")
+        self._acting(fence).write(wanted, lambda _, ledger: ledger.keep(changes))
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.forget(version, FORWARD))
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.unkeep(version))
+
     # backfill ------------------------------------------------------------------------------------------------------
 
     def gap(self, statement: BackfillStatement) -> Gap:
         with self._looking(statement) as db:
             db.execute("SELECT set_config('statement_timeout', '0', false)")  # it counts every row
-            return Backfilling(statement).gap(db)
+            return Keyed(statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._looking(statement) as db:
+            return pressure(db, statement.table, self._settings.limits.replica_lag)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:
-            return Backfilling(statement).edge(db, "DESC")
+            return Keyed(statement).last(db) if statement.keys else Backfilling(statement).edge(db, "DESC")
 
     @contextmanager
     def _looking(self, statement: BackfillStatement) -> Iterator[Connection]:
@@ -153,7 +196,14 @@ class PostgresqlDatabase:
             yield db
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
-        return Backfilling(statement).fill(self._acting(fence), after, upto, size)
+        kind, acting = Keyed if statement.keys else Backfilling, self._acting(fence)
+        with self._filling.line(
+            acting.owner, lambda: Line(self._sessions, fence.token, Doing(statement.title))
+        ) as line:
+            batch = kind(statement).fill(replace(acting, line=line), after, upto, size)
+        if batch.hi is None:
+            self._filling.close()
+        return batch
 
     # restore points ----------------------------------------------------------------------------------------------
 
@@ -217,6 +267,21 @@ class PostgresqlDatabase:
         """None: where a scratch database may be made is not for a printed command to guess."""
         del id, statements
         return None
+
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        return (*hand.there(self._settings.words), hand.count(self._settings.words, check))
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        return (*hand.there(self._settings.words), hand.shell(self._settings.words, *CREATE_ALL, keep_sql(changes)))
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]:
+        return (*hand.there(self._settings.words), hand.shell(self._settings.words, *forget_sql(version)))
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]:
+        return (
+            *hand.there(self._settings.words),
+            hand.shell(self._settings.words, "BEGIN;", *unkeep_sql(version), "COMMIT;"),
+        )
 
     def by_hand_retire(self, version: Version) -> Sequence[str]:
         login = self._settings.login

@@ -11,9 +11,10 @@ from typing import TypeVar
 import psycopg
 
 from changeover.core.errors import Where
-from changeover.core.model import Applied, Lock, Statement
-from changeover.core.ports import Fence, Lockwait
+from changeover.core.model import Applied, Check, Lock, Statement
+from changeover.core.ports import Count, Fence, Lockwait
 from changeover.drivers.databases import postgresql_catalogue as catalogue
+from changeover.drivers.databases.checks import guarded, row_words
 from changeover.drivers.databases.ledger_sql import Ledger, Owner
 from changeover.drivers.databases.limits import Busy, Limits, Pace, Wanted, until_locked
 from changeover.drivers.databases.postgresql_blocker import BlockerWatch
@@ -36,12 +37,16 @@ LOSSES = 3  # a connection lost more often than this within one act is given up:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Acts of one owner: what every transaction compares, and how long it may wait."""
+    """Acts of one owner: what every transaction compares, and how long it may wait.
+
+    `line`: the connection for all of them, which the caller closes; None: each opens its own.
+    """
 
     sessions: Sessions
     limits: Limits
     owner: Owner
     fence: Fence
+    line: Line | None = None
 
     def write(self, wanted: Wanted, act: Act[T], *, timeout: float = CALL) -> tuple[T, Lockwait]:
         """`act` in a transaction of its own, repeated until it has got its locks.
@@ -71,14 +76,18 @@ class Acting:
             return until_locked(attempt, wanted, self.limits, self.fence)
 
     @contextmanager
-    def _line(self, doing: Doing) -> Iterator[_Line]:
-        line = _Line(self.sessions, self.owner.fence, doing)
+    def _line(self, doing: Doing) -> Iterator[Line]:
+        if self.line is not None:
+            self.line.begin(doing)
+            yield self.line
+            return
+        line = Line(self.sessions, self.owner.fence, doing)
         try:
             yield line
         finally:
             line.close()
 
-    def _once(self, line: _Line, act: Act[T], timeout: float) -> T:
+    def _once(self, line: Line, act: Act[T], timeout: float) -> T:
         db = line.db()
         began = time.monotonic()
         with watchdog(db, timeout + 3 * CALL) if timeout > 0 else nullcontext():
@@ -113,29 +122,53 @@ class Acting:
             ledger.mark(marker)
             if statement.probe is None or not catalogue.done(db, statement.probe):
                 ran = True
-                db.execute(statement.sql)
+                self._run(db, statement)
 
         wanted = Wanted(statement.title, (Where(statement.file, statement.line),))
         timeout = self.limits.statement_timeout if statement.lock is Lock.BRIEF else 0.0
         _, waited = self.write(wanted, act, timeout=timeout)
         return waited if ran else Lockwait(0)
 
+    def _run(self, db: Connection, statement: Statement) -> None:
+        """Its lock, what is asked under it, then what is done."""
+        if statement.lock_first:
+            db.execute(statement.lock_first)
+        for guard in statement.guards:
+            found = counted(db, guard)
+            if found.rows:
+                raise guarded(statement, guard, found)
+        for part in statement.parts:
+            db.execute(part)
 
-class _Line:
-    """The connection of one act, opened again when it is lost, and the watch beside it."""
+
+def counted(db: Connection, check: Check) -> Count:
+    """The answer of a check, with a sample when there are such rows."""
+    row = db.execute(check.sql).fetchone()
+    rows = 0 if row is None else int(row[0])
+    shown = db.execute(check.sample).fetchall() if rows and check.sample else []
+    return Count(rows, tuple(row_words(r) for r in shown))
+
+
+class Line:
+    """The connection of one act or of several, opened again when it is lost, and the watch beside it."""
 
     def __init__(self, sessions: Sessions, fence: int, doing: Doing) -> None:
         self._sessions = sessions
-        self._fence = fence
+        self.fence = fence
         self._db: Connection | None = None
         self._doing = doing
         self.watch = BlockerWatch(sessions, fence)
+
+    def begin(self, doing: Doing) -> None:
+        """The next act: who stood in the way of the last one is forgotten."""
+        self._doing = doing
+        self.watch.blocker = ""
 
     def db(self) -> Connection:
         """A connection outside any transaction."""
         if self._db is None:
             try:
-                self._db = self._sessions.connect(self._fence)
+                self._db = self._sessions.connect(self.fence)
             except psycopg.Error as error:
                 raise translate(error, self._sessions, self._doing) from None
         elif self._db.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:

@@ -89,17 +89,13 @@ class Backfilling:
         key, table = self.statement.key, self.statement.table.replace("%", "%%")
         key = key.replace("%", "%%")
         row = db.execute(
-            f"SELECT (array_agg(k::text ORDER BY n DESC))[1], count(*), bool_or(k = %(upto)s) FROM (SELECT {key} AS k, "
-            f"row_number() OVER (ORDER BY {key}) AS n FROM {table} WHERE {key} > %(low)s AND {key} <= %(upto)s "
-            f"ORDER BY {key} LIMIT %(size)s) b",
-            {"low": low, "upto": upto, "size": size},
+            f"SELECT {key}::text, {key} = %(upto)s FROM {table} WHERE {key} > %(low)s AND {key} <= %(upto)s "
+            f"ORDER BY {table}.{key} LIMIT 1 OFFSET %(before)s",
+            {"low": low, "upto": upto, "before": size - 1},
         ).fetchone()
-        if row is None or row[1] == 0:
-            return Batch(None, 0, time.monotonic() - began)
-        high, count, at_end = row
+        high, at_end = (upto, True) if row is None else row
         cursor = db.execute(bind(self.statement.sql, Style.PYFORMAT, "postgresql"), {"lo": low, "hi": high})
-        last = at_end or count < size
-        return Batch(None if last else high, max(cursor.rowcount, 0), time.monotonic() - began)
+        return Batch(None if at_end else high, max(cursor.rowcount, 0), time.monotonic() - began)
 
 
 def table_key(statement: BackfillStatement) -> str:

@@ -48,7 +48,7 @@ class BlockerWatch:
             thread.join(timeout=2 * CALL)
 
     def _look(self, pid: int, over: threading.Event) -> None:
-        if self._db is None and over.wait(_PATIENCE):
+        if not self.blocker and over.wait(_PATIENCE):
             return
         try:
             db = self._session()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from shlex import quote
 
-from changeover.core.model import Applied, BackfillStatement, Statement
+from changeover.core.model import RANGE, Applied, BackfillStatement, Check, Statement
 from changeover.drivers.by_hand import comment, demand, wait_until
-from changeover.drivers.databases.backfill_sql import count_of
+from changeover.drivers.databases.backfill_sql import count_of, left_of, where_of
 from changeover.drivers.databases.ledger_sql import (
     APPLIED,
     CREATE_ALL,
-    RAISE_REVISION,
     ended,
     literal,
     mark_sql,
+    revising,
 )
 from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.postgresql_session import milliseconds
@@ -48,7 +48,10 @@ def apply(words: str, statement: Statement, marker: Applied, limits: Limits) -> 
         body = shell(words, "SET lock_timeout = 0;", *made, *_unless_marked(marker, ended(statement), mark))
         return f"{comment(statement.title)}\n{body}"
     lock = f"SET LOCAL lock_timeout = '{milliseconds(limits.lock)}ms';"
-    body = shell(words, *made, *_unless_marked(marker, "BEGIN;", lock, mark, ended(statement), "COMMIT;"))
+    first = f"{statement.lock_first};\n" if statement.lock_first else ""
+    asked = "".join(f"SELECT 1 / (1 - least(({g.sql}), 1));\n" for g in statement.guards)  # a row: it stops here
+    act = first + asked + ended(statement).removeprefix(first)
+    body = shell(words, *made, *_unless_marked(marker, "BEGIN;", lock, mark, act, "COMMIT;"))
     head, rest = body.split("\n", 1)
     tries = max(1, round(limits.lock_deadline))
     return (
@@ -65,6 +68,8 @@ def _unless_marked(marker: Applied, *lines: str) -> tuple[str, ...]:
 
 def backfill(words: str, statement: BackfillStatement) -> str:
     """Batches of 1000 keys, each in its own transaction. Harmless to repeat."""
+    if statement.keys:
+        return _backfill_of_rows(words, statement)
     key, table = statement.key, statement.table
     update = fill(statement.sql, {"lo": "changeover_lo", "hi": "changeover_hi"}, "postgresql").rstrip().rstrip(";")
     count = count_of(statement.sql, "postgresql").rstrip().rstrip(";")
@@ -102,9 +107,37 @@ END $changeover$;""",
     return f"{comment(statement.title)}\n{body}"
 
 
+def _backfill_of_rows(words: str, statement: BackfillStatement) -> str:
+    """Batches of 1000 rows that are left, each in its own transaction, until none is."""
+    where = where_of(statement)
+    some = f"ctid = ANY (ARRAY(SELECT ctid FROM {statement.table} WHERE {where} LIMIT {_BATCH}))"
+    body = shell(
+        words,
+        f"""DO $changeover$ DECLARE filled bigint; BEGIN
+  LOOP
+    {statement.sql.replace(RANGE, some)};
+    GET DIAGNOSTICS filled = ROW_COUNT;
+    COMMIT;
+    EXIT WHEN filled = 0;
+  END LOOP;
+END $changeover$;""",
+        f"SELECT ({left_of(statement, 'postgresql')}) || ' rows left to fill';",
+    )
+    return f"{comment(statement.title)}\n{body}"
+
+
+def count(words: str, check: Check) -> str:
+    """Ends well only if the check finds nothing."""
+    wanted = f"STOP: there are {check.title}"
+    asked = quote(check.sql)
+    return f"{comment(check.title)}\n" + demand(
+        f'[ "$(psql {words} -XqAtc {asked})" = 0 ]', wanted.removeprefix("STOP: ")
+    )
+
+
 def complete(words: str, marker: Applied) -> str:
     """The mark of the phase and the new revision, in one transaction."""
-    done = _unless_marked(marker, "BEGIN;", mark_sql(marker, _NOW), f"{RAISE_REVISION};", "COMMIT;")
+    done = _unless_marked(marker, "BEGIN;", mark_sql(marker, _NOW), *revising(marker), "COMMIT;")
     return f"{comment(f'{marker.version}.{marker.phase} is complete')}\n{shell(words, *CREATE_ALL, *done)}"
 
 

@@ -90,6 +90,11 @@ _STATE_OF_COLUMN = (
     "SELECT CASE %(what)s::text WHEN 'not_null' THEN attnotnull ELSE atthasdef END FROM pg_attribute "
     "WHERE attrelid = to_regclass(%(table)s::text) AND attname = %(name)s AND NOT attisdropped AND attnum > 0"
 )
+_VALID = "SELECT count(*) FROM pg_constraint WHERE conrelid = to_regclass(%(table)s::text) AND conname = %(name)s AND convalidated"
+_ENUM_VALUE = (
+    "SELECT count(*) FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid "
+    "WHERE t.typname = %(name)s AND e.enumlabel = %(definition)s AND pg_type_is_visible(t.oid)"
+)
 _BY_NAME = {
     "type": "SELECT count(to_regtype(%(name)s::text))",
     "schema": "SELECT count(*) FROM pg_namespace WHERE nspname = (parse_ident(%(name)s))[1]",
@@ -121,6 +126,10 @@ def done(db: Connection, probe: Probe) -> bool:
             # A table that is missing (or not on the search_path) shows nothing: the statement would fail, and must.
             there = _count(db, _RELATION, {**values, "name": probe.table, "kinds": ["r", "p", "f", "v", "m"]}) > 0
             return there and (_count(db, _ON_TABLE[probe.what], values) > 0) is probe.present
+        case "valid":
+            return (_count(db, _VALID, values) > 0) is probe.present
+        case "enum_value":
+            return (_count(db, _ENUM_VALUE, values) > 0) is probe.present
         case "not_null" | "default":
             row = db.execute(_STATE_OF_COLUMN, values).fetchone()
             return row is not None and row[0] is probe.present

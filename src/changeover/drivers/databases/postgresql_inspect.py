@@ -17,6 +17,7 @@ from changeover.drivers.databases.ledger_sql import age
 from changeover.drivers.databases.postgresql_backup import BackupSettings
 from changeover.drivers.databases.postgresql_blocker import described
 from changeover.drivers.databases.postgresql_errors import Doing, translated
+from changeover.drivers.databases.postgresql_room import room
 from changeover.drivers.databases.postgresql_session import Connection, Sessions, has_ledger, ledger_on
 from changeover.drivers.databases.postgresql_tools import Tools
 
@@ -40,10 +41,11 @@ FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'cli
   AND application_name !~ '^pg_(dump|basebackup)' AND pid <> pg_backend_pid()
   AND xact_start < now() - make_interval(secs => %s) ORDER BY xact_start LIMIT 3
 """
-_BACKUPS = (
-    "SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = current_database() "
-    "AND application_name ~ '^pg_(dump|basebackup)' GROUP BY 1"
-)
+_BACKUPS = """
+SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^pg_(dump|basebackup)'
+GROUP BY 1
+UNION ALL SELECT 'base backup of the server, ' || min(phase), count(*) FROM pg_stat_progress_basebackup HAVING count(*) > 0
+"""
 _PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared LIMIT 1"
 _INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1 LIMIT 3"
 
@@ -78,6 +80,7 @@ class Doctor:
     sessions: Sessions
     backup: BackupSettings | None
     login: bool  # a login per version is configured
+    replica_lag: float = 5.0  # seconds: a backfill waits while a replica lags more
 
     def findings(self) -> Iterator[Finding]:
         """Never raises for what it can report."""
@@ -99,6 +102,7 @@ class Doctor:
             )
         yield from self._may(db)
         yield from _in_the_way(db)
+        yield from room(db, self.replica_lag)
         yield from self._claimed(db)
         yield from self._restore_points(db, major)
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from changeover.core.errors import DatabaseUnreachable, ExtraMissing
-from changeover.drivers.databases.ledger_sql import APPLIED, CLAIM, STATE, Ledger
+from changeover.drivers.databases.ledger_sql import APPLIED, CHANGE, CLAIM, STATE, Ledger
 
 try:
     import psycopg
@@ -144,3 +144,9 @@ def has_ledger(db: Connection) -> bool:
     cursor = db.execute("SELECT count(to_regclass(t)) FROM unnest(%s::text[]) t", ([CLAIM, APPLIED, STATE],))
     row = cursor.fetchone()
     return row is not None and row[0] == 3
+
+
+def has_kept(db: Connection) -> bool:
+    """Whether there is a table for what was compiled of operations; older ledgers have none."""
+    row = db.execute("SELECT to_regclass(%s)", (CHANGE,)).fetchone()
+    return row is not None and row[0] is not None

@@ -6,17 +6,21 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.errors import ChangeoverError, RestorePointFailed, StatementFailed, Where
 from changeover.core.model import (
     COMPLETE,
+    FORWARD,
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Probe,
     RestorePoint,
@@ -24,15 +28,18 @@ from changeover.core.model import (
     Statement,
     Version,
 )
-from changeover.core.ports import Batch, Capabilities, CopyByHand, Fence, Finding, Gap, Lockwait
+from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.databases import sqlite_by_hand as hand
 from changeover.drivers.databases import sqlite_catalogue as catalogue
 from changeover.drivers.databases.backfill_sql import count_of
-from changeover.drivers.databases.ledger_sql import Ledger, Owner, age
+from changeover.drivers.databases.ledger_sql import CREATE_ALL, Ledger, Owner, age, forget_sql, keep_sql, unkeep_sql
 from changeover.drivers.databases.limits import Busy, Limits, Wanted, until_locked
 from changeover.drivers.databases.restore_files import RestoreFiles
+from changeover.drivers.databases.sqlite_apply import run
 from changeover.drivers.databases.sqlite_backup import SqliteBackup, SqliteScratch
+from changeover.drivers.databases.sqlite_keys import Keyed, counted
 from changeover.drivers.databases.sqlite_session import (
+    has_kept,
     has_ledger,
     holder_of,
     is_busy,
@@ -41,6 +48,9 @@ from changeover.drivers.databases.sqlite_session import (
     path_of,
     translated,
 )
+from changeover.drivers.databases.sqlite_tables import catalogue as catalogue_of
+from changeover.schema.engines.engine import Cannot
+from changeover.schema.engines.sqlite_foresight import as_it_is, objects, texts
 
 T = TypeVar("T")
 
@@ -92,7 +102,24 @@ class SqliteDatabase:
             if not has_ledger(db):
                 return SchemaReading(0, hashed)
             ledger = ledger_on(db)
-            return SchemaReading(ledger.revision(), hashed, ledger.applied(), next(iter(ledger.claims()), None))
+            kept = ledger.kept() if has_kept(db) else ()
+            return SchemaReading(ledger.revision(), hashed, ledger.applied(), next(iter(ledger.claims()), None), kept)
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        path = self._path
+        with translated(path, "reading the tables"), opened(path, READ) as db:
+            return catalogue_of(db, names)
+
+    def count(self, check: Check) -> Count:
+        path = self._path
+        with translated(path, f"counting {check.title}"), opened(path, READ) as db:
+            db.execute("BEGIN")
+            return counted(db, check)
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        """Nothing has to be said here."""
+        del table, alter, given
+        return ""
 
     def done(self, probe: Probe) -> bool:
         path = self._path
@@ -165,6 +192,7 @@ class SqliteDatabase:
             began = time.monotonic()
             try:
                 with opened(path, min(ATTEMPT, limits.lock_deadline)) as db:
+                    db.execute("PRAGMA foreign_keys = OFF")  # inside a transaction it could not be said any more
                     db.execute("BEGIN IMMEDIATE")
                     ledger = ledger_on(db)
                     if claimed:
@@ -207,7 +235,7 @@ class SqliteDatabase:
             ledger.mark(marker)
             if statement.probe is not None and catalogue.done(db, statement.probe):
                 return False
-            db.execute(statement.sql)
+            run(db, statement)
             return True
 
         wanted = Wanted(statement.title, (Where(statement.file, statement.line),))
@@ -219,11 +247,28 @@ class SqliteDatabase:
         wanted = Wanted(f"completing {marker.version}.{marker.phase}")
         return self._write(wanted, fence, lambda _, ledger: ledger.complete(whole))[0]
 
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        wanted = Wanted(f"keeping what v{changes.version} is compiled to")
+        self._write(wanted, fence, lambda _, ledger: ledger.keep(changes))
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        self._write(Wanted(f"undoing v{version}"), fence, lambda _, ledger: ledger.forget(version, FORWARD))
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        self._write(Wanted(f"undoing v{version}"), fence, lambda _, ledger: ledger.unkeep(version))
+
     # backfill ------------------------------------------------------------------------------------------------------
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        """Nothing can be seen of others here; the rest between two batches lets them in."""
+        del statement
+        return ""
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         path = self._path
         with translated(path, statement.title), opened(path, READ) as db:
+            if statement.keys:
+                return Keyed(statement).last(db)
             key = _edge(db, statement, "DESC")
             return None if key is None else str(key)
 
@@ -231,6 +276,8 @@ class SqliteDatabase:
         path = self._path
         with translated(path, statement.title), opened(path, READ) as db:
             db.execute("BEGIN")
+            if statement.keys:
+                return Keyed(statement).gap(db)
             first, last = _edge(db, statement, "ASC"), _edge(db, statement, "DESC")
             if first is None:
                 return Gap(0, 0)
@@ -240,6 +287,8 @@ class SqliteDatabase:
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
         def act(db: sqlite3.Connection, _: Ledger) -> Batch:
+            if statement.keys:
+                return Keyed(statement).fill(db, after, upto, size)
             began = time.monotonic()
             sample = _edge(db, statement, "ASC")
             if sample is None:
@@ -286,7 +335,19 @@ class SqliteDatabase:
         words = self._settings.words
         if isinstance(statement, BackfillStatement):
             return (hand.there(words), hand.backfill(words, statement))
-        return (hand.there(words), hand.apply(words, statement, marker))
+        return (hand.there(words), hand.apply(words, self._as_it_is(statement), marker))
+
+    def _as_it_is(self, statement: Statement) -> Statement:
+        """What takes away is printed long after it was planned: then a table that has changed since is written from its new text."""
+        if statement.rewrite is None or statement.phase in FORWARD:
+            return statement
+        path = self._path
+        with translated(path, "reading the tables"), opened(path, READ) as db:
+            found = objects(db)
+        try:
+            return as_it_is(statement, texts(found))
+        except Cannot:
+            return statement
 
     def by_hand_complete(self, marker: Applied) -> Sequence[str]:
         words = self._settings.words
@@ -305,6 +366,22 @@ class SqliteDatabase:
         backup, scratch = (str(self._settings.backups / f"{name}.db") for name in (id, "rehearsal-by-hand"))
         made = hand.copy(backup, scratch, statements)
         return CopyByHand(made, f"sqlite:///{scratch}", hand.drop(scratch))
+
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        words = self._settings.words
+        return (hand.there(words), hand.count(words, check))
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        words = self._settings.words
+        return (hand.there(words), hand.transaction(words, *CREATE_ALL, keep_sql(changes)))
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]:
+        words = self._settings.words
+        return (hand.there(words), hand.transaction(words, *forget_sql(version)))
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]:
+        words = self._settings.words
+        return (hand.there(words), hand.transaction(words, *unkeep_sql(version)))
 
     def by_hand_retire(self, version: Version) -> Sequence[str]:
         del version

@@ -18,6 +18,7 @@ from changeover.drivers.databases import sqlite_catalogue as catalogue
 from changeover.drivers.databases.compare import Sum, differences, in_short
 from changeover.drivers.databases.ledger_sql import digest_of
 from changeover.drivers.databases.restore_files import RestoreFiles, failed, sha256
+from changeover.drivers.databases.sqlite_apply import run
 from changeover.drivers.databases.sqlite_session import has_ledger, ledger_on, opened, url_of
 
 _STEP = 2_000  # pages copied between two looks at the fence
@@ -122,7 +123,7 @@ def _apply(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
         if ledger is not None and digest_of(statement) in ledger.half_applied(statement.phase):
             continue
         try:
-            db.execute(statement.sql)
+            run(db, statement)
         except sqlite3.Error as error:
             raise _rehearsed(statement, str(error)) from error
 

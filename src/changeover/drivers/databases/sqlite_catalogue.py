@@ -8,6 +8,7 @@ import sqlite3
 
 from changeover.core.model import Probe
 from changeover.drivers.databases.compare import Sum
+from changeover.schema.engines.sqlite_text import Unreadable, labels_of, parsed, same
 
 _OWN = "changeover\\_%"
 _INTERNAL = "sqlite\\_%"
@@ -31,8 +32,8 @@ def done(db: sqlite3.Connection, probe: Probe) -> bool:
             return _exists(db, probe.what, probe.name, probe.table) is probe.present
         case "column" | "not_null" | "default":
             return _column(db, probe)
-        case "constraint":
-            return _constraint(db, probe)
+        case "constraint" | "enum_value":
+            return _in_text(db, probe)
         case _:
             return not probe.present
 
@@ -60,7 +61,9 @@ def _column(db: sqlite3.Connection, probe: Probe) -> bool:
         case "not_null":
             return found is not None and bool(found[2]) is probe.present
         case _:
-            return found is not None and (found[3] is not None) is probe.present
+            default = None if found is None else found[3]
+            there = default is not None and (not probe.definition or str(default).strip() == probe.definition)
+            return found is not None and there is probe.present
 
 
 def _plain(type_: str) -> str:
@@ -68,14 +71,22 @@ def _plain(type_: str) -> str:
     return re.sub(r"\s+", "", type_).lower()
 
 
-def _constraint(db: sqlite3.Connection, probe: Probe) -> bool:
+def _in_text(db: sqlite3.Connection, probe: Probe) -> bool:
+    """A constraint, or a label that a check allows. A text that is not understood shows nothing."""
     row = db.execute(
-        "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE", (probe.table,)
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE", (probe.table,)
     ).fetchone()
     if row is None:
         return False
-    named = re.search(rf"\bCONSTRAINT\s+[\"`\[]?{re.escape(probe.name)}\b", row[0], re.IGNORECASE)
-    return (named is not None) is probe.present
+    try:
+        named = parsed(row[1]).named(row[0])
+    except Unreadable:
+        return False
+    if probe.what == "constraint":
+        there = any(same(name, probe.name) for name, _ in named)
+    else:
+        there = any(probe.definition in labels_of(rule, probe.name) for _, rule in named)
+    return there is probe.present
 
 
 def tables(db: sqlite3.Connection) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from changeover.core.errors import (
     StatementFailed,
     Where,
 )
-from changeover.drivers.databases.ledger_sql import APPLIED, CLAIM, STATE, Ledger
+from changeover.drivers.databases.ledger_sql import APPLIED, CHANGE, CLAIM, STATE, Ledger
 
 _SCHEME = "sqlite:///"
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -65,6 +65,11 @@ def has_ledger(db: sqlite3.Connection) -> bool:
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN (?, ?, ?)", (CLAIM, APPLIED, STATE)
     ).fetchone()
     return bool(found[0] == 3)
+
+
+def has_kept(db: sqlite3.Connection) -> bool:
+    """Whether there is a table for what was compiled of operations; older ledgers have none."""
+    return db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (CHANGE,)).fetchone() is not None
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from shlex import join, quote
 
+from changeover.core.catalogue import Catalogue
 from changeover.core.errors import LockNotObtained, RestorePointFailed, Where
 from changeover.core.model import (
     COMPLETE,
+    FORWARD,
     Applied,
     BackfillStatement,
+    ChangeSet,
+    Check,
     Claim,
     Probe,
     RestorePoint,
@@ -19,7 +23,7 @@ from changeover.core.model import (
     Statement,
     Version,
 )
-from changeover.core.ports import Batch, Capabilities, CopyByHand, Fence, Finding, Gap, Lockwait
+from changeover.core.ports import Batch, Capabilities, CopyByHand, Count, Fence, Finding, Gap, Lockwait
 from changeover.drivers.argv import shell_value
 from changeover.drivers.databases import sqlserver_by_hand as hand
 from changeover.drivers.databases import sqlserver_catalogue as catalogue
@@ -27,7 +31,7 @@ from changeover.drivers.databases import sqlserver_probes as probes
 from changeover.drivers.databases.ledger_sql import Owner
 from changeover.drivers.databases.limits import Limits, Wanted
 from changeover.drivers.databases.sqlserver_alone import Alone
-from changeover.drivers.databases.sqlserver_apply import Acting
+from changeover.drivers.databases.sqlserver_apply import Acting, counted
 from changeover.drivers.databases.sqlserver_backfill import Backfilling
 from changeover.drivers.databases.sqlserver_backup import (
     COMMAND_DIRECTORY,
@@ -35,16 +39,20 @@ from changeover.drivers.databases.sqlserver_backup import (
     COMMAND_URL,
     BackupSettings,
     SqlServerBackup,
+    in_snapshot,
 )
 from changeover.drivers.databases.sqlserver_claim import Claiming
 from changeover.drivers.databases.sqlserver_errors import Doing, translated
 from changeover.drivers.databases.sqlserver_faults import Fault, is_busy
 from changeover.drivers.databases.sqlserver_inspect import Doctor
-from changeover.drivers.databases.sqlserver_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.sqlserver_keys import Keyed
+from changeover.drivers.databases.sqlserver_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.sqlserver_logins import Logins
+from changeover.drivers.databases.sqlserver_pressure import pressure
 from changeover.drivers.databases.sqlserver_scratch import ScratchDatabase
 from changeover.drivers.databases.sqlserver_session import Connection, Sessions
 from changeover.drivers.databases.sqlserver_sqlcmd import Sqlcmd
+from changeover.drivers.databases.sqlserver_tables import catalogue as catalogue_of
 
 _TRIES = 3  # reading the ledger meets a phase that is completed at that moment
 
@@ -98,13 +106,29 @@ class SqlServerDatabase:
             ledger = ledger_on(db)
             for _ in range(_TRIES):
                 revision, applied, claims = ledger.revision(), ledger.applied(), ledger.claims()
+                kept = ledger.kept() if has_kept(db) else ()
                 if ledger.revision() == revision:
                     break
-            return SchemaReading(revision, catalogue.catalogue_hash(db), applied, next(iter(claims), None))
+            return SchemaReading(revision, catalogue.catalogue_hash(db), applied, next(iter(claims), None), kept)
 
     def done(self, probe: Probe) -> bool:
         with self._reading(Doing("looking at the catalogue")) as db:
             return probes.done(db, probe)
+
+    def tables(self, names: Sequence[str]) -> Catalogue:
+        with self._reading(Doing("reading the tables")) as db:
+            return catalogue_of(db, names)
+
+    def count(self, check: Check) -> Count:
+        """As of one moment, where the database allows snapshots; else row by row as each is committed."""
+        with self._reading(Doing(f"counting {check.title}")) as db:
+            found = in_snapshot(db, lambda: counted(db, check))
+            return counted(db, check) if found is None else found
+
+    def algorithm(self, table: str, alter: str, given: Mapping[str, str]) -> str:
+        """Nothing has to be said here."""
+        del table, alter, given
+        return ""
 
     @contextmanager
     def _reading(self, doing: Doing) -> Iterator[Connection]:
@@ -149,18 +173,33 @@ class SqlServerDatabase:
         wanted = Wanted(f"completing {marker.version}.{marker.phase}")
         return self._acting(fence).write(wanted, lambda _, ledger: ledger.complete(whole))[0]
 
+    def keep(self, changes: ChangeSet, fence: Fence) -> None:
+        wanted = Wanted(f"keeping what v{changes.version} is compiled to")
+        self._acting(fence).write(wanted, lambda _, ledger: ledger.keep(changes))
+
+    def forget(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.forget(version, FORWARD))
+
+    def unkeep(self, version: Version, fence: Fence) -> None:
+        self._acting(fence).write(Wanted(f"undoing v{version}"), lambda _, ledger: ledger.unkeep(version))
+
     # backfill ------------------------------------------------------------------------------------------------------
 
     def gap(self, statement: BackfillStatement) -> Gap:
         with self._reading(_doing(statement)) as db:
-            return Backfilling(statement).gap(db)
+            return Keyed(statement).gap(db) if statement.keys else Backfilling(statement).gap(db)
+
+    def pressure(self, statement: BackfillStatement) -> str:
+        with self._reading(_doing(statement)) as db:
+            return pressure(db, statement.table, self._settings.limits.replica_lag)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._reading(_doing(statement)) as db:
-            return Backfilling(statement).edge(db, "DESC")
+            return Keyed(statement).last(db) if statement.keys else Backfilling(statement).edge(db, "DESC")
 
     def fill(self, statement: BackfillStatement, after: str | None, upto: str, size: int, fence: Fence) -> Batch:
-        return Backfilling(statement).fill(self._acting(fence), after, upto, size)
+        kind = Keyed if statement.keys else Backfilling
+        return kind(statement).fill(self._acting(fence), after, upto, size)
 
     # restore points ----------------------------------------------------------------------------------------------
 
@@ -217,6 +256,18 @@ class SqlServerDatabase:
         """None: where the files of a restored copy belong is not for a printed command to guess."""
         del id, statements
         return None
+
+    def by_hand_count(self, check: Check) -> Sequence[str]:
+        return (hand.count(self._sqlcmd, check),)
+
+    def by_hand_keep(self, changes: ChangeSet) -> Sequence[str]:
+        return (hand.keep(self._sqlcmd, changes),)
+
+    def by_hand_forget(self, version: Version) -> Sequence[str]:
+        return (hand.forget(self._sqlcmd, version),)
+
+    def by_hand_unkeep(self, version: Version) -> Sequence[str]:
+        return (hand.unkeep(self._sqlcmd, version),)
 
     def by_hand_retire(self, version: Version) -> Sequence[str]:
         login = self._settings.login

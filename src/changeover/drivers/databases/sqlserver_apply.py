@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from changeover.core.errors import StatementFailed, Where
-from changeover.core.model import Applied, Lock, Statement
-from changeover.core.ports import Fence, Lockwait
+from changeover.core.model import Applied, Check, Lock, Statement
+from changeover.core.ports import Count, Fence, Lockwait
 from changeover.drivers.databases import sqlserver_probes as probes
+from changeover.drivers.databases.checks import guarded, row_words
 from changeover.drivers.databases.ledger_sql import Ledger, Owner
 from changeover.drivers.databases.limits import Busy, Limits, Pace, Wanted, until_locked
 from changeover.drivers.databases.sqlserver_blocker import SESSION, BlockerWatch
 from changeover.drivers.databases.sqlserver_errors import Doing, lost_reply, translate, translated
 from changeover.drivers.databases.sqlserver_faults import Fault, Lost, is_busy
 from changeover.drivers.databases.sqlserver_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.sqlserver_line import Look
 from changeover.drivers.databases.sqlserver_session import BEGIN, COMMIT, OPEN, Connection, Sessions
 from changeover.drivers.databases.sqlserver_text import has_word
 
@@ -103,7 +105,6 @@ class Acting:
         While the statement runs, the fence is looked at about once a second: a newer owner need not be able to end us.
         """
         ran = False  # also when the reply to the commit was lost, and the next attempt finds the marker
-        timeout = self._timeout(statement)
 
         def act(db: Connection, ledger: Ledger) -> None:
             nonlocal ran
@@ -111,16 +112,36 @@ class Acting:
                 return
             if statement.probe is None or not probes.done(db, statement.probe):
                 ran = True
-                db.execute(statement.sql, timeout=timeout, look=self.fence.check)
+                self._run(db, statement)
             ledger.mark(marker)
 
         _, waited = self.write(Wanted(statement.title, (Where(statement.file, statement.line),)), act)
         return waited if ran else Lockwait(0)
 
+    def _run(self, db: Connection, statement: Statement) -> None:
+        """Its lock, what is asked under it, then what is done: each a batch of its own, as CREATE TRIGGER wants it."""
+        timeout, look = self._timeout(statement), self.fence.check
+        if statement.lock_first:
+            db.execute(statement.lock_first, timeout=timeout, look=look)
+        for guard in statement.guards:
+            found = counted(db, guard, timeout=timeout, look=look)
+            if found.rows:
+                raise guarded(statement, guard, found)
+        for part in statement.parts:
+            db.execute(part, timeout=timeout, look=look)
+
     def _timeout(self, statement: Statement) -> float:
         """Seconds that it may run, 0: any. An online build locks briefly, too, and takes as long as the table is large."""
         brief = statement.lock is Lock.BRIEF and not has_word(statement.sql, "ONLINE")
         return self.limits.statement_timeout if brief else 0.0
+
+
+def counted(db: Connection, check: Check, *, timeout: float = 0.0, look: Look | None = None) -> Count:
+    """The answer of a check, with a sample when there are such rows. It may look at every row."""
+    row = next(iter(db.execute(check.sql, timeout=timeout, look=look)), None)
+    rows = 0 if row is None or row[0] is None else int(row[0])
+    shown = db.execute(check.sample, timeout=timeout, look=look) if rows and check.sample else []
+    return Count(rows, tuple(row_words(r) for r in shown))
 
 
 class _Line:

@@ -8,10 +8,11 @@ between, and the restored one must be the same. Only if that is so for every tab
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from changeover.core.errors import StatementFailed, Where
 from changeover.core.model import RestorePoint, Statement
@@ -37,6 +38,7 @@ COMMAND_DIRECTORY = "CHANGEOVER_BACKUP_DIRECTORY"
 
 _AZURE = 5  # EngineEdition of Azure SQL Database
 _LONG = 3_600.0  # seconds: reading a whole backup
+T = TypeVar("T")
 _CLAIM = f"[dbo].[{CLAIM}]"  # written by whoever renews the claim meanwhile: not compared
 
 ENGINE = "SELECT CONVERT(int, SERVERPROPERTY('EngineEdition'));"
@@ -197,12 +199,17 @@ def judge(before: Mapping[str, Sum] | None, after: Mapping[str, Sum] | None, res
 
 def _snapshot_sums(db: Connection, look: Look) -> dict[str, Sum] | None:
     """The sums of the live tables, all as of one moment; None where the database does not allow snapshots."""
+    return in_snapshot(db, lambda: sums(db, look))
+
+
+def in_snapshot(db: Connection, act: Callable[[], T]) -> T | None:
+    """What is read by `act`, all as of one moment; None, and nothing was read, where the database does not allow snapshots."""
     if db.number(SNAPSHOTS) != _ON:
         return None
     db.execute(IN_SNAPSHOT)
     db.execute(BEGIN)
     try:
-        found = sums(db, look)
+        found = act()
         db.execute(COMMIT)
     finally:
         db.settle()
@@ -248,7 +255,8 @@ def _apply(there: Sessions, statements: Sequence[Statement]) -> None:
             if ledger is not None and digest_of(statement) in ledger.half_applied(statement.phase):
                 continue
             try:
-                db.execute(statement.sql, timeout=0.0)
+                for part in statement.parts:
+                    db.execute(part, timeout=0.0)
             except Fault as fault:
                 said = (
                     f"{masked(fault.said[0])} (error {fault.number})"

@@ -6,12 +6,23 @@ inside `sp_executesql`. An error in there is caught, rolled back and thrown on, 
 
 from __future__ import annotations
 
-from changeover.core.model import Applied, BackfillStatement, Statement
-from changeover.drivers.by_hand import comment, wait_until
-from changeover.drivers.databases.ledger_sql import APPLIED, STATE, mark_sql
+from collections.abc import Iterator
+
+from changeover.core.model import RANGE, Applied, BackfillStatement, ChangeSet, Check, Statement, Version
+from changeover.drivers.by_hand import comment, demand, wait_until
+from changeover.drivers.databases.backfill_sql import where_of
+from changeover.drivers.databases.ledger_sql import (
+    APPLIED,
+    CHANGE,
+    changes_text,
+    forget_sql,
+    mark_sql,
+    revising,
+    unkeep_sql,
+)
 from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.sqlserver_backup import backup_sql, verify_sql
-from changeover.drivers.databases.sqlserver_ledger import CREATE_ALL
+from changeover.drivers.databases.sqlserver_ledger import CREATE_ALL, of_dbo
 from changeover.drivers.databases.sqlserver_logins import alter_sql
 from changeover.drivers.databases.sqlserver_session import milliseconds
 from changeover.drivers.databases.sqlserver_sqlcmd import END, Sqlcmd
@@ -21,6 +32,8 @@ _QUIET = "SET NOCOUNT ON; SET XACT_ABORT ON; SET DEADLOCK_PRIORITY LOW; SET LOCK
 _PATIENT = 10.0  # seconds that what is not a statement of a change waits for a lock
 _NOW = "DATEDIFF_BIG(MILLISECOND, '19700101', SYSUTCDATETIME()) / 1000.0"
 _BATCH = 1_000  # keys
+_GUARD = 51_000  # the number of the error when a guard finds something
+_PIECE = 2_000  # characters
 _GONE_WITHIN = 30.0  # seconds for ended connections to be gone
 
 
@@ -31,7 +44,7 @@ def apply(sqlcmd: Sqlcmd, statement: Statement, marker: Applied, limits: Limits)
     often as the limits allow.
     """
     made = CREATE_ALL if marker.index == 0 else ()
-    run = f"EXECUTE sys.sp_executesql {literal(bare(statement.sql))};"
+    run = "\n".join((*_asked(statement), *(f"EXECUTE sys.sp_executesql {literal(bare(p))};" for p in statement.parts)))
     quiet = _QUIET.format(lock=milliseconds(limits.lock))
     if statement.alone:
         body = sqlcmd.run(quiet, *made, *_unless_marked(marker, run, _mark(marker)))
@@ -43,6 +56,14 @@ def apply(sqlcmd: Sqlcmd, statement: Statement, marker: Applied, limits: Limits)
         f"{comment(statement.title)}\n(for try in $(seq {tries}); do\n{head}<<'{END}'\n{rest} && exit\n"
         f"sleep 1; done; echo 'STOP: not applied; is its lock held by somebody?' >&2; exit 1)"
     )
+
+
+def _asked(statement: Statement) -> Iterator[str]:
+    """Its lock, then its guards: what they find ends the transaction."""
+    if statement.lock_first:
+        yield f"{statement.lock_first};"
+    for guard in statement.guards:
+        yield f"IF ({guard.sql}) <> 0 BEGIN; THROW {_GUARD}, {literal(f'STOP: {guard.title}')}, 1; END;"
 
 
 def _mark(marker: Applied) -> str:
@@ -62,9 +83,8 @@ def _unless_marked(marker: Applied, *lines: str) -> tuple[str, ...]:
 
 
 def complete(sqlcmd: Sqlcmd, marker: Applied) -> str:
-    """The mark of the phase and the new revision, in one transaction."""
-    raised = f"UPDATE dbo.{STATE} SET revision = revision + 1;"
-    done = _unless_marked(marker, *_together(_mark(marker), raised))
+    """The mark of the phase and, where it changes what there is, the new revision, in one transaction."""
+    done = _unless_marked(marker, *_together(_mark(marker), *map(of_dbo, revising(marker))))
     body = sqlcmd.run(_QUIET.format(lock=milliseconds(_PATIENT)), *CREATE_ALL, *done)
     return f"{comment(f'{marker.version}.{marker.phase} is complete')}\n{body}"
 
@@ -72,8 +92,10 @@ def complete(sqlcmd: Sqlcmd, marker: Applied) -> str:
 def backfill(sqlcmd: Sqlcmd, statement: BackfillStatement) -> str:
     """Batches of 1000 keys, each in its own transaction, with a pause for others. Harmless to repeat.
 
-    The variables have the key's own type, which only the catalogue knows: so the loop is put together there.
+    With `keys` they are batches of rows that are left. Else the variables have the key's own type, which only the catalogue knows: so the loop is put together there.
     """
+    if statement.keys:
+        return _backfill_of_rows(sqlcmd, statement)
     column = f"c.object_id = OBJECT_ID({literal(statement.table)}) AND c.name = {literal(last_part(statement.key))}"
     loop = "\n".join(_loop(statement))
     body = sqlcmd.run(
@@ -117,6 +139,53 @@ def _loop(statement: BackfillStatement) -> tuple[str, ...]:
         f"SET @changeover_left = ({left});",
         "SELECT CONCAT(@changeover_left, N' rows left to fill');",
     )
+
+
+def _backfill_of_rows(sqlcmd: Sqlcmd, statement: BackfillStatement) -> str:
+    """Until none is left."""
+    some = bare(statement.sql.replace(f" AND {RANGE}", "")).replace("UPDATE ", f"UPDATE TOP ({_BATCH}) ", 1)
+    body = sqlcmd.run(
+        _QUIET.format(lock=milliseconds(_PATIENT)),
+        "DECLARE @changeover_filled bigint = 1;",
+        "WHILE @changeover_filled > 0",
+        "BEGIN",
+        f"{some};",
+        "SET @changeover_filled = @@ROWCOUNT;",
+        "WAITFOR DELAY '00:00:00.050';",
+        "END;",
+        f"SELECT CONCAT(COUNT_BIG(*), N' rows left to fill') FROM {statement.table} WHERE {where_of(statement)};",
+    )
+    return f"{comment(statement.title)}\n{body}"
+
+
+def count(sqlcmd: Sqlcmd, check: Check) -> str:
+    """Ends well only if the check finds nothing."""
+    return f"{comment(check.title)}\n" + demand(f'[ "$( {sqlcmd.ask(check.sql)})" = 0 ]', f"there are {check.title}")
+
+
+def keep(sqlcmd: Sqlcmd, changes: ChangeSet) -> str:
+    """What was compiled, once; in pieces, so that no line is too long for sqlcmd."""
+    text, version = changes_text(changes), literal(changes.version.text)
+    pieces = (text[n : n + _PIECE] for n in range(0, len(text), _PIECE))
+    values = f"{version}, {literal(changes.digest)}, @changeover_body"
+    return sqlcmd.run(
+        _QUIET.format(lock=milliseconds(_PATIENT)),
+        *CREATE_ALL,
+        "DECLARE @changeover_body nvarchar(max) = N'';",
+        *(f"SET @changeover_body = CONCAT(@changeover_body, {literal(piece)});" for piece in pieces),
+        f"IF NOT EXISTS (SELECT 1 FROM dbo.{CHANGE} WHERE version = {version})",
+        f"INSERT INTO dbo.{CHANGE} (version, digest, body) VALUES ({values});",
+    )
+
+
+def forget(sqlcmd: Sqlcmd, version: Version) -> str:
+    """Without the marks of what a release applies."""
+    return sqlcmd.run(_QUIET.format(lock=milliseconds(_PATIENT)), *map(of_dbo, forget_sql(version)))
+
+
+def unkeep(sqlcmd: Sqlcmd, version: Version) -> str:
+    """Nothing of the version is left, in one transaction."""
+    return sqlcmd.run(_QUIET.format(lock=milliseconds(_PATIENT)), *_together(*map(of_dbo, unkeep_sql(version))))
 
 
 def backup(sqlcmd: Sqlcmd, file: str) -> tuple[str, ...]:

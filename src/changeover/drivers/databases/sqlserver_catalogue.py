@@ -83,11 +83,7 @@ _TRIES = 3  # a change of the catalogue between two of the queries makes all of 
 
 def catalogue_hash(db: Connection) -> str:
     """sha256 over the sorted lines of the catalogue. Raises DatabaseDenied for a login that does not see all of it."""
-    if db.number(SEES_DEFINITIONS) != 1:
-        raise DatabaseDenied(
-            "this login does not see every definition in the database, so it cannot tell whether one was changed",
-            next=("changeover doctor --grants    (GRANT VIEW DEFINITION is one of them)",),
-        )
+    must_see_definitions(db)
     lines: list[str] = []
     for _ in range(_TRIES):
         before = db.execute(STATE)
@@ -95,6 +91,15 @@ def catalogue_hash(db: Connection) -> str:
         if db.execute(STATE) == before:
             break
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def must_see_definitions(db: Connection) -> None:
+    """Raises DatabaseDenied."""
+    if db.number(SEES_DEFINITIONS) != 1:
+        raise DatabaseDenied(
+            "this login does not see every definition in the database, so it cannot tell whether one was changed",
+            next=("changeover doctor --grants    (GRANT VIEW DEFINITION is one of them)",),
+        )
 
 
 def _same(value: object) -> object:

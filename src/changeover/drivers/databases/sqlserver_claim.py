@@ -11,7 +11,7 @@ from changeover.drivers.databases.ledger_sql import Owner
 from changeover.drivers.databases.limits import Busy, Limits, Pace, Wanted, not_obtained, until_locked
 from changeover.drivers.databases.sqlserver_errors import DENIED
 from changeover.drivers.databases.sqlserver_faults import Fault, Refused, is_busy
-from changeover.drivers.databases.sqlserver_ledger import has_ledger, ledger_on
+from changeover.drivers.databases.sqlserver_ledger import has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.sqlserver_locks import FIRST_COME, held_by_session, hold_for_transaction
 from changeover.drivers.databases.sqlserver_session import BEGIN, COMMIT, Connection, Row, Sessions
 from changeover.drivers.databases.sqlserver_text import literal
@@ -60,7 +60,7 @@ class Claiming:
         try:
             hold_for_transaction(db, FIRST_COME, self.limits.lock, "another claim of the database")
             ledger = ledger_on(db)
-            if not has_ledger(db):
+            if not (has_ledger(db) and has_kept(db)):
                 ledger.create()
             held = ledger.claims(lock=True)
             if not adopt:

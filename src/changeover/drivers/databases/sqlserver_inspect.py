@@ -17,11 +17,11 @@ from changeover.drivers.databases.sqlserver_errors import Doing, translated
 from changeover.drivers.databases.sqlserver_ledger import has_ledger, ledger_on
 from changeover.drivers.databases.sqlserver_session import Connection, Sessions
 from changeover.drivers.databases.sqlserver_text import quoted
+from changeover.schema.engines.sqlserver_editions import ONLINE
 
 OLDEST = 13  # SQL Server 2016: the oldest whose catalogue has the columns that are asked here
 LONG = 60  # seconds: an older transaction would hold up schema changes
 AZURE = 5  # EngineEdition of Azure SQL Database
-_ONLINE = frozenset({3, AZURE, 8})  # Enterprise and Developer, Azure SQL Database, Managed Instance
 
 SERVER = (
     "SELECT CONVERT(int, SERVERPROPERTY('ProductMajorVersion')), CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')), "
@@ -120,7 +120,7 @@ class Doctor:
             yield Finding("version", ok=False, detail=f"SQL Server {version}", fix=fix)
         yield from self._wire()
         yield from _state(db)
-        online = engine in _ONLINE
+        online = engine in ONLINE
         detail = "WITH (ONLINE = ON) is there" if online else f"{edition} builds indexes offline only: writers wait"
         yield Finding("online builds", ok=online, detail=detail, fix="" if online else _OFFLINE, fatal=False)
         may = Privileges.of(db)
@@ -192,7 +192,7 @@ def grants_for(may: Privileges, backs_up: bool, logins: bool) -> Iterator[str]:
     if backs_up:
         yield f"GRANT CREATE ANY DATABASE TO {login};"
     yield f"USE {database};"
-    yield f"GRANT CREATE TABLE, CREATE VIEW, CREATE PROCEDURE, CREATE FUNCTION, VIEW DEFINITION TO {user};"
+    yield f"GRANT CREATE TABLE, CREATE VIEW, CREATE PROCEDURE, CREATE FUNCTION, CREATE SYNONYM, VIEW DEFINITION TO {user};"
     for schema in sorted({"dbo", *may.schemas}):
         yield f"GRANT ALTER, REFERENCES, SELECT, INSERT, UPDATE, DELETE, EXECUTE ON SCHEMA::{quoted(schema)} TO {user};"
     if backs_up:

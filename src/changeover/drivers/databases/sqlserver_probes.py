@@ -14,6 +14,7 @@ _TYPES = {
     "table": "'U'",
     "view": "'V'",
     "sequence": "'SO'",
+    "synonym": "'SN'",
     "function": "'FN', 'IF', 'TF', 'FS', 'FT', 'AF', 'P', 'PC'",  # a procedure is created and replaced like a function
 }
 HOLDER = OBJECT.format(types="'U', 'V'")  # what has columns, constraints and triggers
@@ -27,6 +28,9 @@ ON_TABLE = {
     "constraint": "SELECT COUNT(*) FROM sys.objects WHERE parent_object_id = OBJECT_ID(@table) AND name = @name "
     "AND type IN ('C', 'D', 'F', 'PK', 'UQ', 'EC');",
     "trigger": "SELECT COUNT(*) FROM sys.triggers WHERE parent_id = OBJECT_ID(@table) AND name = @name;",
+    "valid": "SELECT (SELECT COUNT(*) FROM sys.check_constraints c WHERE c.parent_object_id = OBJECT_ID(@table) "
+    "AND c.name = @name AND c.is_not_trusted = 0 AND c.is_disabled = 0) + (SELECT COUNT(*) FROM sys.foreign_keys f "
+    "WHERE f.parent_object_id = OBJECT_ID(@table) AND f.name = @name AND f.is_not_trusted = 0 AND f.is_disabled = 0);",
 }
 BY_NAME = {
     "type": "SELECT COUNT(*) FROM sys.types WHERE user_type_id = TYPE_ID(@name);",
@@ -52,14 +56,14 @@ def done(db: Connection, probe: Probe) -> bool:
             values["name"] = last_part(probe.name)
             found = db.number(GOOD_INDEX if probe.present else ANY_INDEX, values) > 0
             return found is probe.present
-        case "table" | "view" | "sequence" | "function":
+        case "table" | "view" | "sequence" | "synonym" | "function":
             sql = OBJECT.format(types=_TYPES[probe.what])
             return (db.number(sql, {"name": probe.name}) > 0) is probe.present
         case "column" | "not_null" | "default":
             return _holder(db, probe) and _column(db, probe)
         case "trigger" if not probe.table:  # DROP TRIGGER names no table
             return (db.number(BY_NAME["trigger"], {"name": probe.name}) > 0) is probe.present
-        case "constraint" | "trigger":
+        case "constraint" | "trigger" | "valid":
             values["name"] = last_part(probe.name)
             return _holder(db, probe) and (db.number(ON_TABLE[probe.what], values) > 0) is probe.present
         case "type" | "schema":

@@ -19,8 +19,12 @@ def act(ctx: Context) -> Outcome:
             return people.gate(ctx, action)
         case s.Backup():
             return database.backup(ctx, action)
-        case s.Expand():
-            return database.expand(ctx, action)
+        case s.Expand() | s.Sync() | s.Finalize() | s.Drop():
+            return database.add(ctx, action)
+        case s.Undo():
+            return database.undo(ctx, action)
+        case s.Verify():
+            return database.verify(ctx, action)
         case s.Backfill():
             return database.backfill(ctx, action)
         case s.Prove():

@@ -1,22 +1,39 @@
-"""Backup, Expand, Backfill, Prove, Rehearse, Contract: what is done to the database."""
+"""Backup, Expand, Sync, Backfill, Verify, Finalize, Prove, Rehearse, Contract, Drop, Undo: what is done to the database."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from changeover.core import rules
-from changeover.core.errors import NotRetired, ProofBroken, StillNeeded
-from changeover.core.model import COMPLETE, Applied, Evidence, Phase, Statement, Verdict, Version
-from changeover.core.ports import CommandResult, Database, Gap
-from changeover.core.steps import Backfill, Backup, Contract, Expand, Prove, Rehearse
+from changeover.core.errors import NotRetired, ProofBroken, ReadEndpointBehind, RowsInTheWay, StillNeeded
+from changeover.core.model import COMPLETE, Applied, Check, Evidence, Phase, Probe, Statement, Verdict, Version
+from changeover.core.ports import Batch, CommandResult, Count, Database, Gap
+from changeover.core.steps import (
+    Backfill,
+    Backup,
+    Contract,
+    Drop,
+    Expand,
+    Finalize,
+    Prove,
+    Rehearse,
+    Schema,
+    Sync,
+    Undo,
+    Verify,
+)
 from changeover.engine.context import Again, Context, Done, Outcome
 from changeover.engine.records import Facts
 
 FIRST_BATCH = 1_000  # rows
 BATCH_TARGET = 0.2  # seconds: the size is adapted so that a batch takes about this long (facts: schema 4.1)
 SMALLEST = 100  # rows
+LOOK_EVERY = 1.0  # seconds between two looks at signals and at what presses the database
+LONGEST_REST = 1.0  # seconds
+NOTE_EVERY = 0.5  # seconds between two checkpoints in the journal, but for batches that take longer
+THROTTLED = 1.0  # seconds until the next look while the database is pressed
 
 
 def database(ctx: Context) -> Database:
@@ -46,9 +63,61 @@ def marker(ctx: Context, version: Version, phase: Phase, index: int, digest_: st
     return Applied(version, phase, index, digest_, ctx.ports.clock.now(), ctx.run.id, ctx.hold.token)
 
 
-def expand(ctx: Context, action: Expand) -> Outcome:
-    """Statement by statement, each with its marker in its own transaction."""
-    return _apply(ctx, action.version, Phase.EXPAND, action.statements, action.digest)
+def add(ctx: Context, action: Expand | Sync | Finalize | Drop) -> Outcome:
+    """Statement by statement, each with its marker in its own transaction; what was compiled is kept before the first."""
+    if isinstance(action, Expand) and action.keeps is not None:
+        database(ctx).keep(action.keeps, ctx.hold)
+    done = _apply(ctx, action)
+    return _shown(ctx, action, done) if isinstance(action, Expand) else _complete(ctx, action, done)
+
+
+def undo(ctx: Context, action: Undo) -> Outcome:
+    """Take back an expansion. What is kept of it goes last, so that its absence says: it is done.
+
+    First the ledger is told that it is being taken back, so that nobody releases the version half way; then the marks of what
+    was added go, so that the catalogue decides what is there.
+    """
+    db = database(ctx)
+    schema = db.read()
+    if all(c.version != action.version for c in schema.kept):
+        return Done({"version": action.version.text, "statements": len(action.statements), "revision": schema.revision})
+    if not schema.begun(action.version, Phase.UNDO):
+        broken = rules.before_undo(ctx.situation(ctx.world()), action.version)
+        if broken:
+            raise StillNeeded(
+                f"what was added for v{action.version} is not taken back: {'; '.join(str(v) for v in broken)}",
+                now="Nothing was taken back.",
+                next=("changeover status", "changeover schema owed"),
+            )
+        _fresh_restore_point(ctx, db)
+    db.complete(marker(ctx, action.version, Phase.UNDO, COMPLETE, action.digest), ctx.hold)
+    db.forget(action.version, ctx.hold)
+    done = _complete(ctx, action, _apply(ctx, action))
+    db.unkeep(action.version, ctx.hold)
+    return replace(done, data={**done.data, "revision": db.read().revision})
+
+
+def verify(ctx: Context, action: Verify) -> Outcome:
+    """Every check must find 0 rows. What it finds is shown, up to ten rows, and nothing goes on."""
+    db = database(ctx)
+    asked = 0
+    for check in action.checks:
+        ctx.hold.check()
+        found = db.count(check)
+        asked += 1
+        ctx.note("verified", {"title": check.title, "rows": found.rows})
+        if found.rows:
+            raise rows_in_the_way(check, found, f"v{action.version} is not verified")
+    return Done({"version": action.version.text, "checks": asked, "rows": 0})
+
+
+def rows_in_the_way(check: Check, found: Count, what: str) -> RowsInTheWay:
+    """The refusal that shows the rows."""
+    return RowsInTheWay(
+        f"{what}: {found.rows} {check.title}" + (f", such as {'; '.join(found.shown[:10])}" if found.shown else ""),
+        now="Traffic and schema are as they were before this step.",
+        next=("look at these rows and mend them", f"they are found by: {check.sql}"),
+    )
 
 
 def contract(ctx: Context, action: Contract) -> Outcome:
@@ -61,11 +130,38 @@ def contract(ctx: Context, action: Contract) -> Outcome:
             now="Nothing of it was contracted.",
             next=("changeover status", "changeover cleanup    (it retires what stands in the way first)"),
         )
-    return _apply(ctx, action.version, Phase.CONTRACT, action.statements, action.digest)
+    return _complete(ctx, action, _apply(ctx, action))
 
 
-def _apply(ctx: Context, version: Version, phase: Phase, statements: tuple[Statement, ...], digest_: str) -> Outcome:
+def _shown(ctx: Context, action: Expand, done: Done) -> Outcome:
+    """The expansion is complete when every read endpoint shows it; until then it is looked again, so that a person can interrupt."""
+    probes = [s.probe for s in action.statements if s.probe is not None]
+    lacking = [f"{r.name}: {what(p)}" for r in ctx.ports.readers for p in r.lacks(probes)]
+    if not lacking:
+        return _complete(ctx, action, done)
+    first = next((e for e in ctx.events if e.kind == "lagging"), None)
+    if first is None:
+        ctx.note("lagging", {"endpoints": lacking})
+    elif ctx.ports.clock.now() - first.at > ctx.policy.read_within:
+        raise ReadEndpointBehind(
+            f"after {ctx.policy.read_within:g} s a read endpoint does not show what v{action.version} added: {'; '.join(lacking)}",
+            now="The primary has it. No traffic has moved.",
+            next=(
+                "look at the replication, or correct `database.read` in changeover.yml",
+                f"changeover plan {action.version}",
+            ),
+        )
+    return Again(LOOK_EVERY)
+
+
+def what(probe: Probe) -> str:
+    """`column orders.price_cents`."""
+    return f"{probe.what.replace('_', ' ')} {probe.table}{'.' if probe.table else ''}{probe.name}"
+
+
+def _apply(ctx: Context, action: Schema) -> Done:
     db = database(ctx)
+    version, phase, statements = action.version, action.phase, action.statements
     _fresh_restore_point(ctx, db)
     longest, attempts = 0.0, 0
     for index, statement in enumerate(statements):
@@ -75,16 +171,20 @@ def _apply(ctx: Context, version: Version, phase: Phase, statements: tuple[State
         if lock.attempts:
             data = {"title": statement.title, "attempts": lock.attempts, "waited": round(lock.waited, 3)}
             ctx.note("applied", {**data, "blocker": lock.blocker, "index": index})
-    revision = db.complete(marker(ctx, version, phase, COMPLETE, digest_), ctx.hold)
     return Done(
         {
             "version": version.text,
             "statements": len(statements),
-            "revision": revision,
             "longest_lock": round(longest, 3),
             "retries": attempts,
         }
     )
+
+
+def _complete(ctx: Context, action: Schema, done: Done) -> Done:
+    """The phase is complete: the ledger says so, and the revision is known."""
+    row = marker(ctx, action.version, action.phase, COMPLETE, action.digest)
+    return replace(done, data={**done.data, "revision": database(ctx).complete(row, ctx.hold)})
 
 
 def _fresh_restore_point(ctx: Context, db: Database) -> None:
@@ -112,22 +212,25 @@ def backfill(ctx: Context, action: Backfill) -> Outcome:
             ctx.note("range", {**data, "title": statement.title})
             return Again(0)
         upto, after, size = at.upto, at.after, at.size
-        while upto is not None:
-            batch = db.fill(statement, after, upto, size, ctx.hold)
-            size = _next_size(size, batch.seconds, ctx.policy.batch)
-            after = batch.hi
-            kept = {
-                "index": index,
-                "hi": batch.hi,
-                "rows": batch.rows,
-                "seconds": round(batch.seconds, 3),
-                "size": size,
-            }
-            ctx.note("filled", kept)
-            if batch.hi is None:
-                break
-            if ctx.interrupted() or ctx.ports.clock.boottime() - began > 1.0:
-                return Again(min(batch.seconds, 1.0))  # default throttle: rest as long as the batch took
+        busy = db.pressure(statement) if upto is not None and ctx.policy.rest > 0 else ""
+        if busy:
+            if ctx.events[-1].kind != "throttled":
+                ctx.note("throttled", {"index": index, "reason": busy})
+            return Again(THROTTLED)
+        filled = _Filled(ctx, index)
+        try:
+            while upto is not None:
+                batch = db.fill(statement, after, upto, size, ctx.hold)
+                size, after = _next_size(size, batch.seconds, ctx.policy.batch), batch.hi
+                filled.add(batch, size)
+                if batch.hi is None:
+                    break
+                if ctx.interrupted() or ctx.ports.clock.boottime() - began > LOOK_EVERY:
+                    return Again(0)
+                if ctx.policy.rest > 0:
+                    ctx.ports.clock.sleep(min(batch.seconds * ctx.policy.rest, LONGEST_REST))
+        finally:
+            filled.note()
         if upto is None:
             ctx.note("filled", {"index": index, "hi": None, "rows": 0, "seconds": 0.0, "size": size})
         return Again(0)
@@ -146,6 +249,32 @@ def _must_be_full(ctx: Context, action: Backfill, gaps: list[Gap]) -> None:
             now="Nothing was contracted.",
             next=("look at those rows, mend the backfill", "changeover resume"),
         )
+
+
+@dataclass(slots=True)
+class _Filled:
+    """What was filled since the last line of the journal. A kill loses a checkpoint of less than NOTE_EVERY: to fill again is harmless."""
+
+    ctx: Context
+    index: int
+    rows: int = 0
+    seconds: float = 0.0
+    last: tuple[Batch, int] | None = None  # the last batch that is not told yet, and the size of the next one
+    noted: float = -NOTE_EVERY  # boottime
+
+    def add(self, batch: Batch, size: int) -> None:
+        self.rows, self.seconds, self.last = self.rows + batch.rows, self.seconds + batch.seconds, (batch, size)
+        if self.ctx.ports.clock.boottime() - self.noted >= NOTE_EVERY:
+            self.note()
+
+    def note(self) -> None:
+        if self.last is None:
+            return
+        batch, size = self.last
+        told = {"index": self.index, "hi": batch.hi, "rows": self.rows, "seconds": round(self.seconds, 3), "size": size}
+        self.ctx.note("filled", told)
+        self.rows, self.seconds, self.last = 0, 0.0, None
+        self.noted = self.ctx.ports.clock.boottime()
 
 
 @dataclass(frozen=True, slots=True)

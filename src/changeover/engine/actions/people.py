@@ -20,6 +20,8 @@ def preflight(ctx: Context, action: Preflight) -> Outcome:
     findings = [*ports.balancer.inspect(), *ports.runtime.inspect()]
     if ports.database is not None:
         findings += ports.database.inspect()
+    for reader in ports.readers:
+        findings += reader.inspect()
     bad = [f for f in findings if not f.ok and f.fatal]
     if bad:
         raise DoctorFound(

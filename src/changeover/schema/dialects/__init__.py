@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from changeover.core.errors import ChangesUnreadable
-from changeover.schema.dialects.dialect import Dialect
+
+if TYPE_CHECKING:
+    from changeover.schema.dialects.dialect import Dialect
 
 KNOWN = ("postgresql", "sqlite", "mysql", "sqlserver")
 
@@ -33,4 +37,4 @@ def dialect_of(name: str) -> Dialect:
             )
 
 
-__all__ = ["KNOWN", "Dialect", "dialect_of"]
+__all__ = ["KNOWN", "dialect_of"]

@@ -1,7 +1,7 @@
 """SQLite: what a statement does.
 
 SQLite has little ALTER TABLE: add, drop and rename a column, rename the table. Everything else is a rebuild of the table,
-which takes several statements in one transaction and is no plain change file (docs/reference/sql.md).
+which takes several statements in one transaction: operations do it, plain change files do not (docs/reference/sql.md).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from changeover.core.model import Lock
 from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.dialects.refusals import refuse_by_name
+from changeover.schema.dialects.sqlite_lexicon import LEXICON
 from changeover.schema.effects import (
     AddColumn,
     Column,
@@ -39,9 +40,7 @@ from changeover.schema.grammar.expressions import words
 from changeover.schema.grammar.indexes import index_body
 from changeover.schema.grammar.reader import Reader
 from changeover.schema.grammar.rows import delete, insert, query, update
-from changeover.schema.tokens import Case, Kind, Lexicon, Token, lower
-
-LEXICON = Lexicon("sqlite", Case.IGNORED, '"`[')
+from changeover.schema.tokens import Kind, Token, lower
 
 
 def parse(reader: Reader) -> tuple[Effect, ...]:

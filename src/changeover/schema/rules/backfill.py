@@ -6,7 +6,7 @@ its own, and the backfill overwrites it (1046 rows in the measurement). Only `co
 
 from __future__ import annotations
 
-from changeover.schema.dialects import Dialect
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import Effect, Name, Update
 from changeover.schema.rules.expand import unknown_calls
 from changeover.schema.rules.ruling import Made, Refused, refuse, unknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from changeover.core.model import Lock
-from changeover.schema.dialects import Dialect
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import (
     AddColumn,
     ChangeType,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from changeover.core.model import Lock
-from changeover.schema.dialects import Dialect
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import AddConstraint, CreateIndex, CreateTable, CreateTrigger, Name, Reference, Rule
 from changeover.schema.rules.columns import synced_default
 from changeover.schema.rules.ruling import Allowed, Made, Refused, Ruling, refuse, unknown, warn

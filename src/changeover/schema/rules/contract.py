@@ -7,7 +7,7 @@ too: renames, changes of a type, TRUNCATE, and CASCADE, which takes away objects
 from __future__ import annotations
 
 from changeover.core.model import Lock
-from changeover.schema.dialects import Dialect
+from changeover.schema.dialects.dialect import Dialect
 from changeover.schema.effects import (
     CreateTableAs,
     Delete,

@@ -19,18 +19,19 @@ class Doors:
     """`door` opens an environment, `spawn` starts its background worker and returns the pid."""
 
     door: Callable[[Path, str | None], Changeover]
-    check: Callable[[Path, str | None], CheckReport]
+    check: Callable[[Path, str | None, bool], CheckReport]
     propose: Callable[[Path | str | None, str, str], Proposal]
     spawn: Callable[[Site, str], int]
     demo: Callable[..., Mapping[str, Any]]
     demo_words: Callable[[dict[str, Any]], str]
     settings: Callable[[Path, str | None], str]
     schema: Callable[[], Mapping[str, Any]]
+    change_schema: Callable[[], Mapping[str, Any]]
 
 
 def real() -> Doors:
     """The doors of this machine; each imports what it needs when it is opened."""
-    return Doors(_door, _check, _propose, _spawn, _demo, _demo_words, _settings, _schema)
+    return Doors(_door, _check, _propose, _spawn, _demo, _demo_words, _settings, _schema, _change_schema)
 
 
 def _door(config: Path, environment: str | None) -> Changeover:
@@ -40,10 +41,10 @@ def _door(config: Path, environment: str | None) -> Changeover:
     return Changeover(open_site(config, environment))
 
 
-def _check(config: Path, environment: str | None) -> CheckReport:
+def _check(config: Path, environment: str | None, online: bool) -> CheckReport:
     from changeover.service.wiring import check
 
-    return check(config, environment)
+    return check(config, environment, online=online)
 
 
 def _propose(source: Path | str | None, app: str, environment: str) -> Proposal:
@@ -82,3 +83,9 @@ def _schema() -> Mapping[str, Any]:
     from changeover.service.settings import schema
 
     return schema()
+
+
+def _change_schema() -> Mapping[str, Any]:
+    from changeover.service.settings import change_schema
+
+    return change_schema()

@@ -57,7 +57,9 @@ def read(path: Path) -> Plan:
 def must_fit(plan: Plan, site: Site, kind: str) -> None:
     """The plan is of this kind, for this application and environment. Raises PlanUnreadable."""
     if plan.kind != kind:
-        raise PlanUnreadable(f"this is the plan of a {plan.kind}, not of a {kind}", next=(f"changeover {plan.kind}",))
+        way = {"undo": "schema undo --plan FILE", "cleanup": "cleanup --plan FILE"}.get(plan.kind, plan.kind)
+        what = "an undo" if plan.kind == "undo" else f"a {plan.kind}"
+        raise PlanUnreadable(f"this is the plan of {what}, not of a {kind}", next=(f"changeover {way}",))
     if (plan.app, plan.environment) != (site.app, site.environment):
         raise PlanUnreadable(
             f"the plan is for {plan.app} {plan.environment}; this is {site.app} {site.environment}",

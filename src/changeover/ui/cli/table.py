@@ -87,6 +87,13 @@ COMMANDS: tuple[Command, ...] = (
         acts=True,
         exits=BACK,
     ),
+    Command("schema owed", "schema:owed", "what waits to be taken away, and what ends it", LATER, exits=LOOKS),
+    Command(
+        "schema drift", "schema:drift", "the database against its ledger and the journal", LATER, exits=(0, 1, 2, 3, 5)
+    ),
+    Command("schema split", "schema:split", "a migration, written anew in two parts", PREPARE, exits=(0, 2, 5)),
+    Command("schema undo", "schema:undo", "take back what was added for a version", LATER, acts=True, exits=BACK),
+    Command("schema format", "schema:format_", "JSON Schema of VERSION.yml, for editors", SETUP, exits=(0,)),
     Command("history", "looking:history", "the runs of this environment", LOOK, exits=LOOKS),
     Command("log", "looking:log", "what happened in a run", LOOK, exits=LOOKS),
     Command("lock", "looking:lock", "who may act on the environment", LOOK, exits=LOOKS),

@@ -54,6 +54,10 @@ def _backfill(data: Data) -> str:
     return words.many(int(data.get("rows", 0)), "row") + (f", {words.count(left)} left" if left else ", 0 left")
 
 
+def _verify(data: Data) -> str:
+    return f"{words.many(int(data.get('checks', 0)), 'question')}, {words.many(int(data.get('rows', 0)), 'row')} found"
+
+
 def _verdicts(data: Data) -> str:
     return ", ".join(f"v{version} {verdict}" for version, verdict in sorted(dict(data.get("verdicts", {})).items()))
 
@@ -121,7 +125,12 @@ _SAY: Mapping[str, Callable[[Data], str]] = {
     "preflight": _preflight,
     "backup": _backup,
     "expand": _statements,
+    "sync": _statements,
+    "verify": _verify,
+    "finalize": _statements,
     "contract": _statements,
+    "drop": _statements,
+    "undo": _statements,
     "backfill": _backfill,
     "prove": _prove,
     "rehearse": _verdicts,

@@ -17,8 +17,18 @@ def head(action: s.Action) -> str:
             return f"backup before {before}"
         case s.Expand(version=version):
             return f"expand for v{version}"
+        case s.Sync(version=version):
+            return f"sync for v{version}"
+        case s.Verify(version=version):
+            return f"verify v{version}"
+        case s.Finalize(version=version):
+            return f"finalize v{version}"
         case s.Contract(version=version):
             return f"contract of v{version}"
+        case s.Drop(version=version):
+            return f"drop what v{version} parked"
+        case s.Undo(version=version):
+            return f"undo v{version}"
         case s.Backfill(version=version):
             return f"backfill for v{version}"
         case s.Prove(versions=versions):

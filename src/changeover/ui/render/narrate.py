@@ -51,7 +51,21 @@ class Narrator:
                     yield Line(event.at, "back", task)
             case "failed":
                 yield from self._once(event, Line(event.at, "failed", task, _what(event)))
-            case "begin" | "applied" | "range" | "filled" | "proved" | "watch" | "empty" | "busy" | "starting":
+            case "lagging" | "throttled":
+                why = event.data.get("reason") or "; ".join(event.data.get("endpoints", ()))
+                yield from self._once(event, Line(event.at, "waiting", task, f"waits: {why}"))
+            case (
+                "begin"
+                | "applied"
+                | "range"
+                | "filled"
+                | "verified"
+                | "proved"
+                | "watch"
+                | "empty"
+                | "busy"
+                | "starting"
+            ):
                 if self.verbose:
                     yield Line(event.at, "note", f"{task or self.plan.kind}: {event.kind}", _small(event))
             case _:

@@ -65,6 +65,9 @@ def header(plan: Plan, mark: Mapping[str, str]) -> str:
     """`shop PRODUCTION   v1.0.0 → v1.1.0   release   plan 7f3a91c2`."""
     if plan.kind == "cleanup":
         return f"{name(plan)}   cleanup while v{plan.target} serves   plan {plan.short}"
+    undone = next((st.action.version for st in plan.steps if isinstance(st.action, s.Undo)), None)
+    if undone is not None:
+        return f"{name(plan)}   undo of v{undone} while v{plan.target} serves   plan {plan.short}"
     return f"{name(plan)}   v{plan.source} {mark['arrow']} v{plan.target}   {plan.kind}   plan {plan.short}"
 
 
@@ -74,7 +77,7 @@ def _schema(plan: Plan, mark: Mapping[str, str]) -> Iterator[str]:
     for step in plan.steps:
         action = step.action
         match action:
-            case s.Expand() | s.Contract():
+            case s.Expand() | s.Sync() | s.Finalize() | s.Contract() | s.Drop() | s.Undo():
                 for statement in action.statements:
                     yield f"  {statement.title:<54} {LOCKS[statement.lock]}"
                     if statement.verdict is Verdict.WARN:
@@ -93,31 +96,3 @@ def _proved(plan: Plan) -> Iterator[str]:
         if isinstance(action, s.Prove):
             names = ", ".join(f"v{version}" for version, _ in action.versions)
             yield f"Proved by their probes in step {step.n} ({action.when}): {names}"
-
-
-def sql(plan: Plan) -> str:
-    """The exact SQL per phase, with the lock that each statement takes."""
-    lines = [
-        f"-- {_one(plan.app)} {_one(plan.environment)}: plan {plan.short}, {plan.kind} of v{_one(plan.target.text)}"
-    ]
-    for step in plan.steps:
-        action = step.action
-        match action:
-            case s.Expand() | s.Contract():
-                lines.append(f"\n-- step {step.n}: {_one(step.words.task)}")
-                for statement in action.statements:
-                    alone = ", outside a transaction" if statement.alone else ", in its own transaction"
-                    lines.append(f"-- {_one(statement.file)}:{statement.line}   lock: {statement.lock}{alone}")
-                    lines.append(statement.sql.rstrip().rstrip(";") + ";")
-            case s.Backfill():
-                keys = "/".join(f.key for f in action.statements)
-                lines.append(f"\n-- step {step.n}: {_one(step.words.task)}, in batches of the key {keys}")
-                lines += [f.sql.rstrip().rstrip(";") + ";" for f in action.statements]
-            case _:
-                pass
-    return "\n".join(lines) + "\n"
-
-
-def _one(text_: str) -> str:
-    """One line: a comment must not end early."""
-    return words.clean(text_).replace("\n", " ")

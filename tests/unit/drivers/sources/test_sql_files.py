@@ -8,7 +8,7 @@ import pytest
 
 from changeover.core.errors import ChangeoverError, ChangesUnreadable, WouldBreak
 from changeover.core.model import Version
-from changeover.drivers.sources.sql_files import read_directory
+from changeover.drivers.sources.sql_files import Changes, read_directory
 
 TABLE = "CREATE TABLE {} (id int);\n"
 
@@ -31,13 +31,13 @@ def test_versions_in_their_order(tmp_path: Path) -> None:
         (tmp_path / name).write_text(TABLE.format("a") if "expand" in name else "DROP TABLE b;\n")
     (tmp_path / "README.md").write_text("about")
     (tmp_path / ".gitkeep").write_text("")
-    found = read_directory(tmp_path, "postgresql")
+    found = read_directory(tmp_path, "postgresql").sets
     assert [c.version for c in found] == [Version("1.9.0"), Version("1.10.0"), Version("2.0.0rc1")]
     assert found[0].contract[0].file == str(tmp_path / "1.9.0.contract.sql")
 
 
 def test_an_empty_directory(tmp_path: Path) -> None:
-    assert read_directory(tmp_path, "sqlite") == ()
+    assert read_directory(tmp_path, "sqlite") == Changes()
 
 
 def test_line_ends_and_a_byte_order_mark_are_no_change(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_line_ends_and_a_byte_order_mark_are_no_change(tmp_path: Path) -> None:
     two.mkdir()
     (one / "1.0.expand.sql").write_bytes(b"CREATE TABLE a (id int);\nCREATE TABLE b (id int);\n")
     (two / "1.0.expand.sql").write_bytes(b"\xef\xbb\xbfCREATE TABLE a (id int);\r\nCREATE TABLE b (id int);\r\n")
-    assert read_directory(one, "sqlite")[0].digest == read_directory(two, "sqlite")[0].digest
+    assert read_directory(one, "sqlite").sets[0].digest == read_directory(two, "sqlite").sets[0].digest
 
 
 def test_no_directory(tmp_path: Path) -> None:

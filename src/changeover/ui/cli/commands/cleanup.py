@@ -15,7 +15,7 @@ from changeover.ui.cli.outcome import BACKWARD, conclude
 from changeover.ui.cli.session import Session
 from changeover.ui.cli.teller import Teller
 from changeover.ui.cli.travel import Left, travel
-from changeover.ui.render import documents, words
+from changeover.ui.render import documents, plan_sql, words
 from changeover.ui.render import plan as _plan
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def cleanup(
     plan: Path | None = None,
     accept_hash: str | None = None,
     out: Path | None = None,
+    sql: Path | None = None,
     yes: Annotated[bool, Flag] = False,
     session: Annotated[Session, Injected],
     common: Common = PLAIN,
@@ -50,11 +51,17 @@ def cleanup(
         The hash of the saved plan, in the place of typing.
     out
         Save the plan and do nothing.
+    sql
+        Write the exact SQL to this file; only with --out.
     yes
         Does not answer this question.
     """
     door = session.door()
+    if sql is not None and out is None:
+        raise UsageError("--sql belongs to --out: what is read is what will run", next=(BY_PLAN,))
     made = _planned(door, plan, accept_hash, through=through, ack=ack, out=out)
+    if sql is not None:
+        planfile.write(sql, plan_sql.sql(made))
     if out is not None:
         planfile.write(out, dump(made))
         session.answer(_saved(session, made, out), documents.plan(made, session.now()))

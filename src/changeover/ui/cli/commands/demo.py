@@ -17,6 +17,7 @@ def demo(
     scenario: str = "release",
     balancer: Literal["envoy", "haproxy", "alb", "elb"] = "envoy",
     database: Literal["sqlite", "postgresql", "mariadb"] = "sqlite",
+    changes: Literal["operations", "sql"] = "operations",
     keep: Annotated[bool, Flag] = False,
     folder: Path | None = None,
     session: Annotated[Session, Injected],
@@ -32,13 +33,15 @@ def demo(
         Which load balancer; alb and elb are a stand-in for AWS on this machine.
     database
         Which database.
+    changes
+        How the schema changes are written: as operations, or as plain SQL.
     keep
         Keep the files.
     folder
         Where the files go; a temporary folder if it is left out.
     """
     say = session.terminal.say
-    answer = dict(session.doors.demo(scenario, balancer, database, folder=folder, keep=keep, say=say))
+    answer = dict(session.doors.demo(scenario, balancer, database, folder=folder, keep=keep, say=say, changes=changes))
     words = "" if session.common.json else session.doors.demo_words(answer)
     session.answer(words, {**documents.head("demo", session.now()), **answer})
     return Exit.DONE if answer.get("verdict") == "ok" else Exit.FAILED

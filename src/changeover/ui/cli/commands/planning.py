@@ -11,7 +11,7 @@ from changeover.core.steps import dump
 from changeover.ui.cli import planfile
 from changeover.ui.cli.options import PLAIN, Common, Flag, Injected
 from changeover.ui.cli.session import Session
-from changeover.ui.render import documents
+from changeover.ui.render import documents, plan_sql
 from changeover.ui.render import plan as _plan
 
 
@@ -37,7 +37,7 @@ def plan(
     out
         Save the plan: what is saved is what will run.
     sql
-        Write the exact SQL to this file, for the one who reviews it.
+        Write the exact SQL to this file, by phase, with lock, algorithm and expected time, for the one who reviews it.
     build
         The build that every instance must report.
     no_schema_change
@@ -58,7 +58,7 @@ def plan(
         session.answer(f"Nothing to do: {nothing.what}", document)
         return Exit.DONE
     if sql is not None:
-        planfile.write(sql, _plan.sql(made))
+        planfile.write(sql, plan_sql.sql(made))
     if out is not None:
         planfile.write(out, dump(made))
     session.answer(_plan.text(made, utf8=terminal.utf8), documents.plan(made, session.now()))

@@ -95,20 +95,23 @@ def doctor(
 def check(
     *,
     format: Literal["text", "json", "github"] = "text",
+    online: Annotated[bool, Flag] = False,
     session: Annotated[Session, Injected],
     common: Common = PLAIN,
 ) -> Exit:
-    """Lint the configuration and the change files, for CI. Touches no server, resolves no secret.
+    """Lint the configuration and the change files, for CI. Touches no server, resolves no secret, unless it is told to.
 
     Parameters
     ----------
     format
         text; json (as --json); github: workflow commands that mark the lines.
+    online
+        Ask the database too: operations are compiled against its tables as they are. Nothing is changed.
     """
     json = common.json or format == "json"
     terminal = session.terminal
     try:
-        report = session.doors.check(common.config, common.environment)
+        report = session.doors.check(common.config, common.environment, online)
     except ChangeoverError as error:
         if format == "github":
             terminal.answer(errors.github(error))
@@ -133,16 +136,21 @@ def _document(session: Session, report: CheckReport) -> documents.Document:
         "app": report.app,
         "environment": report.environment,
         "versions": [c.version.text for c in report.changes],
+        "operations": report.operations,
+        "online": report.online,
         "warnings": list(report.warnings),
     }
 
 
 def _checked(report: CheckReport) -> str:
-    statements = sum(len(c.expand) + len(c.backfill) + len(c.contract) for c in report.changes)
+    statements = sum(len(c.adds) + len(c.backfill) + len(c.contract) + len(c.drop) for c in report.changes)
     lines = [
         f"{report.config}: fine, for {report.app} {words.environment(report.environment)}",
         f"{words.many(len(report.changes), 'version')} with changes, {words.many(statements, 'statement')}, each one known",
     ]
+    if report.operations:
+        tried = "compiled against the tables as they are" if report.online else "read; --online compiles them"
+        lines.append(f"{words.many(report.operations, 'operation')}, {tried}")
     lines += [f"  WARN {warning}" for warning in report.warnings]
     if report.warnings:
         lines.append("A WARN needs a named person's acknowledgement in the plan: --ack NAME")

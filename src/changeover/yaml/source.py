@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from changeover.config.tree import Entry, List, Loc, Map, Node, Place, Problem, Scalar, Value, dotted
+from changeover.yaml.tree import Entry, List, Loc, Map, Node, Place, Problem, Scalar, Value, dotted
 
 MOST_BYTES: Final = 256 * 1024
 MOST_DEPTH: Final = 12

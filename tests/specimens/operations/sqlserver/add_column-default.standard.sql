@@ -1,0 +1,55 @@
+-- Standard, Web, Express
+--
+-- names_columns: true
+-- changes:
+--   - add_column: { table: users, column: note, type: varchar(40), not_null: true, default: "'new'" }
+--
+-- CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, name varchar(200) NOT NULL, amount integer NOT NULL DEFAULT 0, email
+-- varchar(200))
+
+-- EXPAND --------------------------------------------------------------------------------------------------------------
+
+-- + column users.note varchar(40)
+-- lock: brief
+-- done: column note of dbo.users is there as varchar(40)
+ALTER TABLE dbo.users ADD note varchar(40) NULL CONSTRAINT df_users_note_51f7064c DEFAULT 'new';
+
+-- BACKFILL ------------------------------------------------------------------------------------------------------------
+
+-- ~ backfill users.note
+-- where it ends
+SELECT TOP (1) CONVERT(nvarchar(4000), k.id) FROM dbo.users AS k ORDER BY k.id DESC;
+-- the first batch: its last key
+DECLARE @changeover_high_1 bigint = @high_1; SELECT TOP (1) CONVERT(nvarchar(4000), b.k1), b.n, CASE WHEN b.k1 = @changeover_high_1 THEN 1 ELSE 0 END FROM (SELECT TOP (@size) t.id AS k1, ROW_NUMBER() OVER (ORDER BY t.id) AS n FROM dbo.users AS t WHERE t.id <= @changeover_high_1 ORDER BY t.id) AS b ORDER BY b.n DESC;
+-- the first batch: its rows
+DECLARE @changeover_high_1 bigint = @high_1; UPDATE dbo.users SET note = 'new' WHERE note IS NULL AND ('new') IS NOT NULL AND id <= @changeover_high_1; SELECT @@ROWCOUNT;
+-- each batch after it: its last key
+DECLARE @changeover_low_1 bigint = @low_1, @changeover_high_1 bigint = @high_1; SELECT TOP (1) CONVERT(nvarchar(4000), b.k1), b.n, CASE WHEN b.k1 = @changeover_high_1 THEN 1 ELSE 0 END FROM (SELECT TOP (@size) t.id AS k1, ROW_NUMBER() OVER (ORDER BY t.id) AS n FROM dbo.users AS t WHERE t.id > @changeover_low_1 AND t.id <= @changeover_high_1 ORDER BY t.id) AS b ORDER BY b.n DESC;
+-- each batch after it: its rows
+DECLARE @changeover_low_1 bigint = @low_1, @changeover_high_1 bigint = @high_1; UPDATE dbo.users SET note = 'new' WHERE note IS NULL AND ('new') IS NOT NULL AND id > @changeover_low_1 AND id <= @changeover_high_1; SELECT @@ROWCOUNT;
+-- how many are left
+SELECT COUNT_BIG(*) FROM dbo.users WHERE note IS NULL AND ('new') IS NOT NULL;
+
+-- VERIFY --------------------------------------------------------------------------------------------------------------
+
+-- 0 of: rows of users whose note was never filled
+SELECT COUNT_BIG(*) FROM dbo.users WHERE note IS NULL AND ('new') IS NOT NULL;
+-- shown of them
+SELECT TOP (10) id FROM dbo.users WHERE note IS NULL AND ('new') IS NOT NULL;
+
+-- FINALIZE ------------------------------------------------------------------------------------------------------------
+
+-- + not null users.note
+-- lock: rewrite
+-- done: not_null note of dbo.users is there
+-- WARN: every row is read while nobody can use the table
+ALTER TABLE dbo.users ALTER COLUMN note varchar(40) NOT NULL;
+
+-- UNDO ----------------------------------------------------------------------------------------------------------------
+
+-- - column users.note
+-- lock: brief
+-- done: column note of dbo.users is not there
+ALTER TABLE dbo.users DROP CONSTRAINT IF EXISTS df_users_note_51f7064c;
+-- then
+ALTER TABLE dbo.users DROP COLUMN note;

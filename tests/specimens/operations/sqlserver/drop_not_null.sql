@@ -1,0 +1,23 @@
+-- Enterprise, Developer, Azure
+--
+-- names_columns: true
+-- changes:
+--   - drop_not_null: { table: users, column: name }
+--
+-- CREATE TABLE users (id bigint NOT NULL PRIMARY KEY, name varchar(200) NOT NULL, amount integer NOT NULL DEFAULT 0, email
+-- varchar(200))
+
+-- EXPAND --------------------------------------------------------------------------------------------------------------
+
+-- - not null users.name
+-- lock: brief
+-- done: not_null name of dbo.users is not there
+-- WARN: readers of the version before may get NULL
+ALTER TABLE dbo.users ALTER COLUMN name varchar(200) NULL;
+
+-- UNDO ----------------------------------------------------------------------------------------------------------------
+
+-- + not null users.name
+-- lock: none
+-- done: not_null name of dbo.users is there
+ALTER TABLE dbo.users ALTER COLUMN name varchar(200) NOT NULL WITH (ONLINE = ON);
