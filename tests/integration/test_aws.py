@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -236,6 +237,129 @@ def test_what_aws_refuses_at_the_second_listener_is_put_back_at_the_first(alb):
     assert driver.read().route == BLUE
 
 
+def test_the_preview_of_another_application_on_the_same_listener_is_not_taken_for_ours(alb):
+    theirs = alb.standin.client("elbv2").create_rule(
+        ListenerArn=alb.layout.listeners[0],
+        Priority=7,
+        Conditions=[
+            {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Changeover-Preview", "Values": ["k"]}}
+        ],
+        Actions=[{"Type": "forward", "TargetGroupArn": (group := other_group(alb))}],
+    )["Rules"][0]["RuleArn"]
+    refused_everywhere(alb, "CO-0803", "rule 7", "does not own")
+    driver = AlbBalancer(replace(alb.balancer().settings, leave_others=True), alb.clock, alb.town)
+    assert driver.commit(GREEN, TestFence()).settled
+    rule = alb.standin.client("elbv2").describe_rules(RuleArns=[theirs])["Rules"][0]
+    assert group in str(rule["Actions"])
+    _, secret = driver.preview()
+    assert secret["x-changeover-preview"] not in ("", "k")
+
+
+# what was put back is no pool that has always been idle ---------------------------------------------------
+
+
+def refuse_second(at: Scene, code: str, status: int = 400) -> None:
+    """The second listener is not to be changed to green."""
+
+    def script(call: Call) -> Refused | None:
+        if call.action != "ModifyListener" or call.asked["ListenerArn"] != at.places[1]:
+            return None
+        return Refused(code, "not now", status) if "'Weight': '1'" in str(call.asked).partition("green")[2] else None
+
+    at.standin.front.script = script
+
+
+@pytest.mark.parametrize("witness", [True, False])
+def test_a_pool_that_was_served_until_it_was_put_back_is_not_drained_at_once(witness, tmp_path):
+    """Its nodes hear of it later, and what began there goes on: all of the wait begins anew."""
+    with scene(tmp_path, "alb", Weather(2), listeners=2, witness=witness) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(60.0)
+        assert driver.in_flight("green").is_zero
+        refuse_second(at, "OperationNotPermitted")
+        with pytest.raises(AwsRejected):
+            driver.commit(GREEN, TestFence())
+        assert not driver.in_flight("green").is_zero
+        assert not at.balancer().in_flight("green").is_zero
+        at.standin.front.script = None
+        assert driver.commit(BLUE, TestFence()).settled
+        assert witness or not driver.in_flight("green").is_zero, "the delay goes on"
+        at.clock.sleep(60.0)
+        assert driver.in_flight("green").is_zero
+
+
+@pytest.mark.parametrize("witness", [True, False])
+def test_instances_that_were_taken_out_again_are_not_drained_at_once(witness, tmp_path):
+    with scene(tmp_path, "elb", Weather(2), witness=witness) as at:
+        at.world.run("green", "1.1.0")
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(60.0)
+        assert driver.in_flight("green").is_zero
+        at.world.never_ready.add("green-2")  # green-1 gets into service, and serves
+        with pytest.raises(BalancerRefused, match="not every instance is in service"):
+            driver.commit(GREEN, TestFence())
+        assert any(slot == "green-1" for slot, _, _ in at.town.seen)
+        assert not driver.in_flight("green").is_zero
+        at.world.never_ready.clear()
+        assert driver.commit(BLUE, TestFence()).settled
+        assert witness or not driver.in_flight("green").is_zero, "the delay goes on"
+        at.clock.sleep(60.0)
+        assert driver.in_flight("green").is_zero
+
+
+def test_a_permission_that_is_missing_for_one_listener_only_is_put_back_at_the_other(alb):
+    driver = alb.balancer()
+    driver.commit(BLUE, TestFence())
+    refuse_second(alb, "AccessDenied", 403)
+    with pytest.raises(AwsDenied) as caught:
+        driver.commit(GREEN, TestFence())
+    assert "put back" in caught.value.now
+    assert alb.live() == "blue"
+    assert (driver.read().route, driver.read().settled) == (BLUE, True)
+
+
+@pytest.mark.parametrize(
+    ("refused", "now", "left"),
+    [
+        (REGISTER, "taken out again", "blue"),
+        (DEREGISTER, "both pools are registered", ""),
+    ],
+)
+def test_what_a_classic_balancer_refuses_half_way_is_told(refused, now, left, elb):
+    driver = elb.balancer()
+    driver.commit(BLUE, TestFence())
+    elb.standin.front.script = lambda call: Refused("TooManyAccess", "no", 400) if call.action == refused else None
+    with pytest.raises(AwsRejected) as caught:
+        driver.commit(GREEN, TestFence())
+    assert now in caught.value.now
+    assert elb.live() == left
+    if left:
+        assert (driver.read().route, driver.read().settled) == (BLUE, True)
+    else:
+        assert not driver.read().settled
+        assert not driver.in_flight("blue").is_zero
+
+
+def test_a_preview_whose_reply_was_lost_is_found_although_answers_are_old(alb):
+    """It was made, the answer was lost, and for a while half of the describes do not show it."""
+    alb.standin.weather = alb.standin.world.weather = Weather(4, stale=1.0, stale_for=(8.0, 8.0))
+    lost: list[str] = []
+
+    def script(call: Call) -> Fate | None:
+        if call.action != "CreateRule" or lost:
+            return None
+        lost.append(call.action)
+        return Fate.LOST
+
+    alb.standin.front.script = script
+    assert alb.balancer().commit(GREEN, TestFence()).settled
+    assert lost
+
+
 # bad input, classic --------------------------------------------------------------------------------------
 
 
@@ -343,10 +467,53 @@ def test_the_minimal_policy_allows_every_call_that_is_made(kind, tmp_path):
         driver.preview()
         asked = {k for k, n in at.standin.front.calls.items() if n != before.get(k, 0)} - {"other"}
     assert "\n".join(at.door().grants()).endswith("\n".join(driver.grants())), "doctor --grants prints it"
-    policy = json.loads("\n".join(driver.grants()))
-    allowed = {a.partition(":")[2] for s in policy["Statement"] for a in s["Action"] if a.startswith("elastic")}
+    allowed = {a.partition(":")[2] for s in policy_of(driver) for a in s["Action"] if a.startswith("elastic")}
     assert asked <= allowed, asked - allowed
     assert allowed - asked <= {"RemoveTags", "ModifyRule"}, "a rule as a place, and what is put back"
+
+
+def policy_of(driver: Any) -> list[dict[str, Any]]:
+    return list(json.loads("\n".join(driver.grants()))["Statement"])
+
+
+def test_the_minimal_policy_allows_every_write_on_just_what_it_changes(alb):
+    """Also where the route is in rules only: the preview is made on their listener."""
+    elbv2 = alb.standin.client("elbv2")
+    rules = [
+        elbv2.create_rule(
+            ListenerArn=arn,
+            Priority=10,
+            Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/shop/*"]}}],
+            Actions=[{"Type": "forward", "TargetGroupArn": alb.layout.groups["blue"]}],
+        )["Rules"][0]["RuleArn"]
+        for arn in alb.layout.listeners
+    ]
+    elsewhere = other_group(alb)
+    for places in ((*alb.places, *rules), rules):
+        if places is rules:
+            for arn in alb.layout.listeners:
+                elbv2.modify_listener(
+                    ListenerArn=arn, DefaultActions=[{"Type": "forward", "TargetGroupArn": elsewhere}]
+                )
+        settings = replace(alb.balancer().settings, listeners=tuple(places), leave_others=True, preview_priority=3)
+        driver = AlbBalancer(settings, alb.clock, alb.town)
+        before = len(alb.standin.front.applied)
+        for route in (BLUE, GREEN):
+            driver.commit(route, TestFence())
+        done = [(a, target) for _, a, asked in alb.standin.front.applied[before:] for target in written(asked)]
+        assert {a for a, _ in done} >= {"AddTags", "ModifyRule"}
+        for action, target in done:
+            named = [s for s in policy_of(driver) if f"elasticloadbalancing:{action}" in s["Action"]]
+            assert any(fnmatchcase(target, r) for s in named for r in s["Resource"]), (action, target)
+        preview = driver.survey().preview
+        assert preview is not None
+        elbv2.delete_rule(RuleArn=preview.arn)
+
+
+def written(asked: Any) -> list[str]:
+    """What a write is about."""
+    found = asked.get("RuleArn") or asked.get("ListenerArn")
+    return [found] if found else list(asked["ResourceArns"])
 
 
 # bad weather ----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from changeover.core.errors import (
+    AwsDenied,
     AwsRejected,
     BalancerMisconfigured,
     BalancerRefused,
@@ -45,12 +46,13 @@ from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
 from changeover.drivers.balancers.aws_secret import Secret
-from changeover.drivers.balancers.aws_session import Access, Aws, demand_ours
+from changeover.drivers.balancers.aws_session import Access, Aws, demand_ours, given_up
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.web import HttpWeb
 
 DELAY_KEY: Final = "deregistration_delay.timeout_seconds"
 DELAY: Final = 300.0  # seconds: AWS's default
+PUT_BACK: Final = "What had been changed before was put back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ class AlbBalancer:
         """
         demand(route, self._plot.terms)
         fence.check()
-        survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
+        survey = self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
@@ -207,14 +209,8 @@ class AlbBalancer:
                 changed.append(place)
                 self._forward(place, actions(route, self._plot.terms), fence, until)
             self._show_preview(survey, route, fence, until)
-        except AwsRejected as error:
-            self._put_back(changed, survey.note, fence)
-            raise AwsRejected(
-                error.what,
-                reason=error.reason,
-                now="What had been changed before was put back.",
-                next=error.next,
-            ) from None
+        except (AwsRejected, AwsDenied) as error:
+            raise given_up(error, self._put_back(changed, survey.note, fence)) from None
         note = aws_note.after(first, self.clock.now())
         if note != first:
             self._write_note(note, fence, until)
@@ -257,24 +253,34 @@ class AlbBalancer:
                 Actions=wanted,
             )
         except AwsRejected as error:
-            ours = self._reader.patient(self.survey, until).preview if error.reason == "PriorityInUse" else None
+            if error.reason != "PriorityInUse":
+                raise
+            ours = self._reader.believed(self.survey, lambda found: found.preview is not None).preview
             if ours is None:
                 raise
             self._forward(ours, wanted, fence, until)  # made by an earlier try whose reply was lost
 
-    def _put_back(self, changed: Sequence[Rule], note: str, fence: Fence) -> None:
+    def _put_back(self, changed: Sequence[Rule], noted: str, fence: Fence) -> str:
+        """As it was before the commit; gives what became of it, in words. Raises BalancerUnreachable, FencedOut."""
         until = self.clock.boottime() + self.settings.read_back.within
-        self._reader.newest.note = None
+        left: list[str] = []
         for place in reversed(changed):
             try:
                 self._forward(place, _bare_actions(place.actions), fence, until)
-            except AwsRejected:
-                continue  # this is the one that was refused; it was not changed
-        if note:
-            tags = [{"Key": TAG, "Value": note}]
-            self.aws.write("elbv2", "add_tags", fence, until, ResourceArns=[self._noted()], Tags=tags)
-        else:
-            self.aws.write("elbv2", "remove_tags", fence, until, ResourceArns=[self._noted()], TagKeys=[TAG])
+            except (AwsRejected, AwsDenied):
+                left += [place.name] if place is not changed[-1] else []  # the last one may be what was refused
+        known, _ = aws_note.understood(noted)
+        again = None if known is None else aws_note.again(known, fence, self.clock.now())
+        self._reader.newest.note = again
+        try:
+            if noted:
+                tags = [{"Key": TAG, "Value": noted if again is None else aws_note.encode(again)}]
+                self.aws.write("elbv2", "add_tags", fence, until, ResourceArns=[self._noted()], Tags=tags)
+            else:
+                self.aws.write("elbv2", "remove_tags", fence, until, ResourceArns=[self._noted()], TagKeys=[TAG])
+        except AwsDenied:
+            left.append("the note")
+        return f"{' and '.join(left)} could not be put back: both pools are needed." if left else PUT_BACK
 
     def _settle(self, route: Route, note: Note, fence: Fence, until: float) -> RouteReading:
         wanted = aws_note.encode(note)

@@ -60,21 +60,18 @@ def _header(condition: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`places` are the configured listeners and rules in their order, None where there is none; `rules` are all others."""
+    """`places` are the configured listeners and rules in their order, None where there is none; `rules` are all others.
+
+    `preview` is that of `rules` which leads to our groups by the secret header, beside the first place: another application
+    on the same listener has one of its own.
+    """
 
     places: tuple[Rule | None, ...]
     rules: tuple[Rule, ...]
     groups: Mapping[str, Mapping[str, Any]]  # pool -> as AWS describes it
     networks: Mapping[str, str]  # load balancer -> VPC
     note: str = ""
-
-    @property
-    def preview(self) -> Rule | None:
-        """The preview's rule beside the first place."""
-        first = self.places[0]
-        if first is None:
-            return None
-        return next((r for r in self.rules if r.is_preview and r.listener == first.listener), None)
+    preview: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +117,21 @@ def look(aws: Aws, plot: Plot, before: Survey | None = None) -> Survey:
     by_arn = {g["TargetGroupArn"]: g for g in groups["TargetGroups"]}
     found = tuple(next((r for r in rules if _is(r, place)), None) for place in plot.places)
     ours = {r.arn for r in found if r is not None}
+    others = tuple(r for r in rules if r.arn not in ours)
+    first = found[0].listener if found[0] is not None else ""
     return Survey(
         found,
-        tuple(r for r in rules if r.arn not in ours),
+        others,
         {pool: by_arn[arn] for pool, arn in plot.terms.groups.items() if arn in by_arn},
         networks,
         aws_note.read(tags[0].get("Tags")) if tags else "",
+        next((r for r in others if r.listener == first and leads(r, plot.terms)), None),
     )
+
+
+def leads(rule: Rule, terms: Terms) -> bool:
+    """Whether it is a preview of ours."""
+    return rule.is_preview and mentions(rule.actions, terms)
 
 
 def _networks(aws: Aws, balancers: list[str]) -> Mapping[str, str]:
@@ -210,7 +215,7 @@ def _others(survey: Survey, plot: Plot) -> Iterator[ChangeoverError]:
     """Rules beside ours. One that sends anybody to our pools is never left alone: a flip would not move its visitors."""
     whole = {p.listener for p in survey.places if p is not None and p.default}
     for rule in survey.rules:
-        if rule.is_preview:
+        if leads(rule, plot.terms):
             continue
         if mentions(rule.actions, plot.terms):
             yield ListenerForeign(
@@ -231,8 +236,4 @@ def _words(rule: Rule) -> str:
 
 def left_alone(survey: Survey, plot: Plot) -> Sequence[str]:
     """The rules of others that are left alone on the word of the configuration, for `doctor`."""
-    return [
-        f"{r.name} ({_words(r)})"
-        for r in survey.rules
-        if not r.is_preview and not r.default and not mentions(r.actions, plot.terms)
-    ]
+    return [f"{r.name} ({_words(r)})" for r in survey.rules if not r.default and not mentions(r.actions, plot.terms)]

@@ -83,18 +83,21 @@ class Reader:
     spread: float
     newest: Newest = field(default_factory=Newest)
 
-    def catch_up(self, look: Callable[[], Look], note_of: Callable[[Look], str], route: Route) -> Look:
-        """The look before a change; several, if this process has seen no note yet.
+    def catch_up(
+        self, look: Callable[[], Look], note_of: Callable[[Look], str], fits: Callable[[Look], bool], route: Route
+    ) -> Look:
+        """The look before a change, which is put back if the change is refused half way.
 
+        One that `fits` is enough if this process has seen a note; otherwise it looks for as long as answers may be stale.
         Raises BalancerRefused if the route to be written is one that was read, and was stale when it was read.
         """
-        deadline = self.clock.boottime() + (0.0 if self.newest.note is not None else self.spread)
+        fresh, deadline = self.newest.note is None, self.clock.boottime() + self.spread
         seen: list[Note] = []
         while True:
             found = look()
             note, _ = aws_note.understood(note_of(found))
             seen += [note] if note is not None else []
-            if self.clock.boottime() >= deadline:
+            if self.clock.boottime() >= deadline or (not fresh and fits(found)):
                 break
             self.clock.sleep(self.back.every)
         latest = max(seen, key=lambda n: n.age, default=None)

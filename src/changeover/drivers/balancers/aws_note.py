@@ -92,6 +92,11 @@ def after(note: Note, now: float) -> Note:
     return note if note.since else Note(note.route, note.fence, round(now, 3), round(now, 3))
 
 
+def again(known: Note, fence: Fence, now: float) -> Note:
+    """The note for what was put back. What is waited for after a change is waited for anew: for a moment others were served."""
+    return Note(known.route, fence.token, round(now, 3) if known.since else 0.0, round(now, 3))
+
+
 def demand(note: Note | None, fence: Fence, where: str) -> None:
     """Raises FencedOut if a newer owner has left a note. AWS compares nothing itself: this look is all there is."""
     if note is not None and note.fence > fence.token:

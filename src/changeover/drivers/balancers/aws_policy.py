@@ -10,14 +10,18 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from changeover.drivers.balancers.alb_survey import listener_of
 from changeover.drivers.balancers.aws_session import Access
 
 
 def alb(access: Access, listeners: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
     """For an Application Load Balancer. Groups are only described: what is registered in them is the owner's."""
     _ = groups
-    changed = sorted({*listeners, *(_rules_of(arn) for arn in listeners)})
     first = listeners[0]
+    beside = listener_of(first)  # the preview is made there
+    defaults = sorted(arn for arn in listeners if ":listener/" in arn)
+    rules = sorted({arn for arn in listeners if arn not in defaults} | {rules_of(beside)})
+    shifts = [_statement("Shift", ["elasticloadbalancing:ModifyListener"], defaults)] if defaults else []
     return _policy(
         _statement(
             "Look",
@@ -34,15 +38,9 @@ def alb(access: Access, listeners: Sequence[str], groups: Sequence[str]) -> tupl
             "*",
             access,
         ),
-        _statement(
-            "Shift",
-            [
-                "elasticloadbalancing:ModifyListener",
-                "elasticloadbalancing:ModifyRule",
-                "elasticloadbalancing:CreateRule",
-            ],
-            changed,
-        ),
+        *shifts,
+        _statement("Rules", ["elasticloadbalancing:ModifyRule"], rules),
+        _statement("Preview", ["elasticloadbalancing:CreateRule"], [beside]),
         _statement("Note", ["elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"], [first]),
     )
 
@@ -84,9 +82,9 @@ def partition(region: str) -> str:
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
-def _rules_of(listener: str) -> str:
-    """The rules of a listener, as a resource; a rule stays itself."""
-    return listener.replace(":listener/", ":listener-rule/", 1) + ("/*" if ":listener/" in listener else "")
+def rules_of(listener: str) -> str:
+    """The rules of a listener, as a resource."""
+    return listener.replace(":listener/", ":listener-rule/", 1) + "/*"
 
 
 def _statement(

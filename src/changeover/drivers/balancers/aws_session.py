@@ -77,6 +77,13 @@ def rejected(action: str, reason: str, message: str) -> AwsRejected:
     return AwsRejected(f"AWS refused {action}: {reason}: {message}", reason=reason, next=("changeover doctor",))
 
 
+def given_up(error: AwsRejected | AwsDenied, now: str) -> AwsRejected | AwsDenied:
+    """The same refusal, with what has become of the commit that met it."""
+    if isinstance(error, AwsRejected):
+        return AwsRejected(error.what, reason=error.reason, now=now, next=error.next)
+    return AwsDenied(error.what, now=now, next=error.next)
+
+
 @dataclass(frozen=True, slots=True)
 class Aws:
     """The calls of one balancer. Threads may share it; nothing is imported or contacted before the first call."""

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from changeover.core.errors import (
+    AwsDenied,
     AwsRejected,
     BalancerMisconfigured,
     BalancerRefused,
@@ -29,7 +30,7 @@ from changeover.drivers.balancers.aws_back import ReadBack, Reader, Shared
 from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import ELB, CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
-from changeover.drivers.balancers.aws_session import Access, Aws
+from changeover.drivers.balancers.aws_session import Access, Aws, given_up
 from changeover.drivers.balancers.elb_inspect import findings
 from changeover.drivers.balancers.elb_route import Terms, demand, derive, members
 from changeover.drivers.balancers.elb_survey import Survey, look, problems
@@ -149,7 +150,7 @@ class ElbBalancer:
         """
         demand(route, self._terms)
         fence.check()
-        survey = self._reader.catch_up(self._sound, lambda found: found.note, route)
+        survey = self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route)
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
         aws_note.demand(known, fence, survey.name)
@@ -158,7 +159,10 @@ class ElbBalancer:
         self._write_note(aws_note.encode(first), fence, until)
         self._enter(route, survey, fence, until)
         until = self.clock.boottime() + self.settings.read_back.within
-        self._leave(route, fence, until)
+        try:
+            self._leave(route, fence, until)
+        except (AwsRejected, AwsDenied) as error:
+            raise given_up(error, "Instances of both pools are registered and serve.") from None
         note = aws_note.after(first, self.clock.now())
         if note != first:
             self._write_note(aws_note.encode(note), fence, until)
@@ -179,22 +183,31 @@ class ElbBalancer:
         note, _ = aws_note.understood(survey.note)
         kept = members(note.route, self._terms) if note is not None and self._knows(note.route) else frozenset()
         new = wanted - survey.registered - kept
-        self._register(wanted, fence, until)
         try:
+            self._register(wanted, fence, until)
             self._reader.settle(
                 self.survey,
                 lambda found: _missing([i for i in sorted(wanted) if not found.in_service(i)], found),
                 until,
             )
+        except (AwsRejected, AwsDenied) as error:
+            raise given_up(error, self._take_out(new, survey.note, fence)) from None
         except BalancerRefused as error:
-            self._deregister(new, fence, self.clock.boottime() + self.settings.read_back.within)
-            self._reader.newest.note = None
-            self._write_note(survey.note, fence, self.clock.boottime() + self.settings.read_back.within)
-            raise BalancerRefused(
-                error.what,
-                now="The instances that had been registered were taken out again; who served before still serves.",
-                next=("changeover doctor", *error.next),
-            ) from None
+            now = self._take_out(new, survey.note, fence)
+            raise BalancerRefused(error.what, now=now, next=("changeover doctor", *error.next)) from None
+
+    def _take_out(self, new: frozenset[str], noted: str, fence: Fence) -> str:
+        """As it was before the commit; gives what became of it, in words. Raises BalancerUnreachable, FencedOut."""
+        until = self.clock.boottime() + self.settings.read_back.within
+        known, _ = aws_note.understood(noted)
+        try:
+            self._deregister(new, fence, until)
+            again = None if known is None else aws_note.again(known, fence, self.clock.now())
+            self._reader.newest.note = again
+            self._write_note(noted if again is None else aws_note.encode(again), fence, until)
+        except (AwsRejected, AwsDenied):
+            return "The instances that had been registered could not be taken out again: both pools are needed."
+        return "The instances that had been registered were taken out again; who served before still serves."
 
     def _leave(self, route: Route, fence: Fence, until: float) -> None:
         """Deregister all of ours that are not wanted, whatever a look says: it may be stale."""

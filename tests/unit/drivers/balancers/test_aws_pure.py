@@ -296,12 +296,15 @@ def test_the_policy_changes_only_what_is_named():
     assert by_sid["Look"]["Resource"] == "*"
     assert all(":Describe" in a or ":Get" in a for a in by_sid["Look"]["Action"])
     assert by_sid["Look"]["Condition"] == {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}}
-    assert set(by_sid["Shift"]["Resource"]) == {
-        LISTENER,
-        LISTENER.replace(":listener/", ":listener-rule/") + "/*",
-        RULE,
-    }
+    assert by_sid["Shift"]["Resource"] == [LISTENER]
+    assert by_sid["Rules"]["Resource"] == [LISTENER.replace(":listener/", ":listener-rule/") + "/*", RULE]
+    assert by_sid["Preview"]["Resource"] == [LISTENER]
     assert by_sid["Note"]["Resource"] == [LISTENER]
+    only = json.loads("\n".join(aws_policy.alb(ACCESS, (RULE,), (BLUE, GREEN))))
+    by_sid = {s["Sid"]: s for s in only["Statement"]}
+    assert "Shift" not in by_sid, "the default of the listener is not touched"
+    assert by_sid["Preview"]["Resource"] == [LISTENER], "it is made beside the rule"
+    assert LISTENER.replace(":listener/", ":listener-rule/") + "/*" in by_sid["Rules"]["Resource"]
     classic = json.loads("\n".join(aws_policy.elb(Access("210987654321", "cn-north-1"), "shop")))
     assert classic["Statement"][1]["Resource"] == [
         "arn:aws-cn:elasticloadbalancing:cn-north-1:210987654321:loadbalancer/shop"
