@@ -48,10 +48,29 @@ class Call:
         return bool(_SEEN_FIRST.match(self.action))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of the stand-in's own log. `heard`: the caller got an answer; `true`: it was the truth of that moment."""
+
+    at: float
+    action: str
+    asked: Mapping[str, Any]
+    looks: bool
+    heard: bool
+    true: bool
+
+    @property
+    def about(self) -> str:
+        """What it was about: a listener, a rule, a load balancer, an instance."""
+        names = ("RuleArn", "ListenerArn", "LoadBalancerName", "LoadBalancerNames", "Instances", "ResourceArns")
+        return " ".join(str(self.asked[n]) for n in names if n in self.asked)
+
+
 @dataclass(slots=True)
 class Front:
     """`moto` is the application inside. `calls` counts what was asked; `gone`: nothing answers at all.
 
+    `log` is what was asked of Elastic Load Balancing and told, in order; `applied` is what of it has changed something.
     `script` is asked before the weather: a fate, or a refusal, for just this call.
     """
 
@@ -59,8 +78,10 @@ class Front:
     world: World
     calls: dict[str, int] = field(default_factory=dict)
     applied: list[tuple[float, str, Mapping[str, Any]]] = field(default_factory=list)
+    log: list[Told] = field(default_factory=list)
     gone: bool = False
     script: Callable[[Call], Fate | Refused | None] | None = None
+    _truth: Reply | None = None  # the newest answer to a look that was not an old one
     _known: dict[tuple[str, bytes], Call] = field(default_factory=dict)
     _old: dict[tuple[str, bytes], tuple[float, Reply]] = field(default_factory=dict)
 
@@ -80,10 +101,17 @@ class Front:
                 reply: Reply | None = _failed(told.code, str(told), call.version, f"{told.status} Refused")
             else:
                 reply = self._meet(fate, call, environ, body)
+            if call is not None:
+                self._note(call, fate, reply)
         if reply is None:
             return _cut(environ, start)
         start(reply.status, reply.headers)
         return [reply.body]
+
+    def _note(self, call: Call, fate: Fate, reply: Reply | None) -> None:
+        heard = fate is Fate.FINE and reply is not None
+        true = heard and (not call.looks or reply is self._truth or _words(reply) == _words(self._answer(call)))
+        self.log.append(Told(self.world.now(), call.action, call.asked, call.looks, heard, true))
 
     def _meet(self, fate: Fate, call: Call | None, environ: Environ, body: bytes) -> Reply | None:
         """What the caller gets; None: the connection is cut."""
@@ -105,7 +133,8 @@ class Front:
             until, old = self._old.get(key, (0.0, None))
             if old is not None and now < until and self.world.weather.is_stale():
                 return old
-            return self._answer(call)
+            self._truth = self._answer(call)
+            return self._truth
         stale = self.world.weather.goes_stale()
         before = {k: self._answer(c) for k, c in self._known.items()} if stale else {}
         reply = self._answer(call)
@@ -232,6 +261,11 @@ class Front:
         if ids and any(one not in states for one in ids):
             raise Refused("InvalidInstance", "an instance is not registered")
         return [_instance(one, *states[one]) for one in ids or states]
+
+
+def _words(reply: Reply) -> bytes:
+    """What it says; each answer has a number of its own."""
+    return re.sub(rb"<RequestId>[^<]*</RequestId>", b"", reply.body)
 
 
 def _state(state: str, reason: str) -> dict[str, str]:
