@@ -78,6 +78,7 @@ class AlbSettings:
     quiet: float = 2.0
     read_back: ReadBack = field(default_factory=ReadBack)
     ready_within: float = 0.0  # how long instances may take to get ready, 0: not known
+    drain_within: float = 0.0  # how long a drain may take, 0: not known
     metrics_lag: float = 180.0
 
 

@@ -77,7 +77,7 @@ def _pool(balancer: AlbBalancer, survey: Survey, pool: str) -> Iterator[Finding]
     if settings.ready_within and takes >= settings.ready_within:
         fix = f"instances.ready.within: more than {takes:.0f}s, or a shorter interval or threshold in the target group"
         yield Finding(subject, False, f"a target counts as healthy after {takes:.0f} s only", fix)
-    yield aws_flight.findings(settings.witness, delay, subject)
+    yield aws_flight.findings(settings.witness, delay, subject, settings.drain_within)
 
 
 def _registered(

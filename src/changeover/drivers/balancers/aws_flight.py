@@ -122,10 +122,14 @@ def by_time(delay: float, moment: Moment) -> InFlight:
     return InFlight(0, 0, f"by time only: {moment.asked:.0f} s after the change, the delay is {delay:.0f} s")
 
 
-def findings(witness: Witness | None, delay: float, at: str) -> Finding:
-    """What will be the evidence of a drain."""
+def findings(witness: Witness | None, delay: float, at: str, hard: float = 0.0) -> Finding:
+    """What will be the evidence of a drain. `hard` is how long a drain may take, in seconds; 0: not known."""
     if witness is None:
         fix = "configure `in_flight`: a path on which an instance says how many requests it is processing"
-        return Finding(at, False, f"drained by time only: {delay:.0f} s after a shift", fix, fatal=False)
+        words = f"drained by time only: {delay:.0f} s after a shift"
+        if 0 < hard < delay:
+            words += f", and release.drain.hard is {hard:.0f} s: a run may be held"
+            fix = f"release.drain.hard: {delay:.0f}s or more; or {fix}"
+        return Finding(at, False, words, fix, fatal=False)
     arrivals = "" if witness.last_arrival else "; without `last_arrival` only the count is looked at"
     return Finding(at, True, f"the instances count for themselves: {witness.get} {witness.in_flight}{arrivals}")

@@ -55,6 +55,7 @@ class ElbSettings:
     propagation: float = 10.0
     quiet: float = 2.0
     read_back: ReadBack = field(default_factory=ReadBack)
+    drain_within: float = 0.0
     metrics_lag: float = 180.0
 
 

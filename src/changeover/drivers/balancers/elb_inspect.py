@@ -29,7 +29,7 @@ def findings(balancer: ElbBalancer, terms: Terms) -> Sequence[Finding]:
         *(_pool(balancer, pool) for pool in terms.pools),
         _shares(terms),
         Finding("in service", True, f"a new instance is in service after {survey.takes:.0f} s"),
-        aws_flight.findings(balancer.settings.witness, survey.draining or 0.0, "drain"),
+        aws_flight.findings(balancer.settings.witness, survey.draining or 0.0, "drain", balancer.settings.drain_within),
         *(balancer.meter or balancer.cloudwatch()).inspect(),
     )
 

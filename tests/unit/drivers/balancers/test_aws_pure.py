@@ -311,6 +311,16 @@ def test_the_policy_changes_only_what_is_named():
     ]
 
 
+@pytest.mark.parametrize(("delay", "hard", "held"), [(300.0, 299.0, True), (300.0, 300.0, False), (300.0, 0.0, False)])
+def test_doctor_names_a_drain_that_time_alone_cannot_end(delay, hard, held):
+    finding = aws_flight.findings(None, delay, "pool blue", hard)
+    assert not finding.ok
+    assert not finding.fatal
+    assert ("may be held" in finding.detail) == held
+    assert ("release.drain.hard: 300s or more" in finding.fix) == held
+    assert "in_flight" in finding.fix
+
+
 # looks that are shared ---------------------------------------------------------------------------------
 
 
