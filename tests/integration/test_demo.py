@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 from tests.fixtures import mysql
+from tests.fixtures.chaos import FULL
 from tests.fixtures.need import need
 
 from changeover.demo.scenarios import SCENARIOS
 
 STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"), ("haproxy-servers", "sqlite"), ("haproxy 2", "sqlite"))
+ON_AWS = tuple(SCENARIOS) if FULL else ("release", "bad-version", "crash")  # all of them take long, and differ little
 ON_MARIADB = ("release", "drop-column", "bad-version", "crash")  # the others say nothing of the database
-PLAYED = [(scenario, *stack) for scenario in SCENARIOS for stack in STACKS] + [
-    (scenario, "envoy", "mariadb") for scenario in ON_MARIADB
+PLAYED = [
+    *((scenario, *stack) for scenario in SCENARIOS for stack in STACKS),
+    *((scenario, "envoy", "mariadb") for scenario in ON_MARIADB),
+    *((scenario, balancer, "sqlite") for scenario in ON_AWS for balancer in ("alb", "elb")),
 ]
 
 

@@ -147,6 +147,10 @@ def _balancer(wanted: _wires.Balancer, wires: Wires) -> Balancer:
                 reload=wanted.reload,
             )
         )
+    if wanted.aws is not None:
+        from changeover.service.wiring_aws import balancer
+
+        return balancer(wanted, wires, wanted.aws)
     from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
 
     return EnvoyBalancer(
