@@ -77,6 +77,7 @@ class Finding:
     detail: str
     fix: str = ""
     fatal: bool = True  # not ok and fatal: a release would fail
+    passing: bool = False  # not ok and passing: it did not answer, which may be over in a moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from changeover.core import planner
-from changeover.core.errors import BalancerMisconfigured, ChangeoverError, ChangesEdited, PlanStale, WouldBreak
+from changeover.core.errors import (
+    BalancerMisconfigured,
+    BalancerUnreachable,
+    ChangeoverError,
+    ChangesEdited,
+    PlanStale,
+    WouldBreak,
+)
 from changeover.core.model import ALL, COMPLETE, Acknowledgement, Ledger, Release, Version, World
 from changeover.core.steps import Basis, Plan
 from changeover.engine.actions.database import digest
@@ -59,7 +66,10 @@ def for_release(
 
 
 def _fits(site: Site) -> None:
-    """The balancer as it is can do what the plan asks. Raises BalancerMisconfigured with everything that `doctor` finds."""
+    """The balancer as it is can do what the plan asks. Raises BalancerMisconfigured with everything that `doctor` finds.
+
+    BalancerUnreachable where something did not answer: what cannot be seen is not unfit.
+    """
     balancer = site.ports.balancer
     finest = balancer.capabilities.finest_share
     fine = [s for s in site.policy.shift if s < finest / 2 or 0 < ALL - s < finest / 2]
@@ -71,7 +81,8 @@ def _fits(site: Site) -> None:
         )
     unfit = [f for f in balancer.inspect() if not f.ok and f.fatal]
     if unfit:
-        raise BalancerMisconfigured(
+        kind = BalancerUnreachable if any(f.passing for f in unfit) else BalancerMisconfigured
+        raise kind(
             "; ".join(f"{f.subject}: {f.detail}" for f in unfit),
             now="Nothing was changed.",
             next=(*dict.fromkeys(f.fix for f in unfit if f.fix), "changeover doctor"),

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from changeover.core.errors import ChangeoverError
+from changeover.core.errors import BalancerUnreachable, ChangeoverError
 from changeover.core.ports import Finding
 from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy_config import FALLBACK_TABLE, LONG_TABLE, parse_preview
@@ -82,9 +82,13 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
         try:
             found += look()
         except ChangeoverError as error:
-            found.append(Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next)))
+            passing = isinstance(error, BalancerUnreachable)
+            found.append(
+                Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next), passing=passing)
+            )
         except WorkerGone:
-            found.append(Finding(settings.name, ok=False, detail="HAProxy was reloaded meanwhile", fix="look again"))
+            detail = "HAProxy was reloaded meanwhile"
+            found.append(Finding(settings.name, ok=False, detail=detail, fix="look again", passing=True))
     return tuple(replace(f, fix="") if f.ok else f for f in found)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from changeover.core.errors import ChangeoverError
+from changeover.core.errors import BalancerUnreachable, ChangeoverError
 from changeover.core.ports import Finding
 from changeover.drivers.balancers import haproxy_weights as weights
 from changeover.drivers.balancers import haproxy_wire as wire
@@ -68,9 +68,13 @@ def inspect(settings: _Settings, master: MasterSocket, file: ServersFile) -> tup
         try:
             found += look()
         except ChangeoverError as error:
-            found.append(Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next)))
+            passing = isinstance(error, BalancerUnreachable)
+            found.append(
+                Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next), passing=passing)
+            )
         except WorkerGone:
-            found.append(Finding(settings.name, ok=False, detail="HAProxy was reloaded meanwhile", fix="look again"))
+            detail = "HAProxy was reloaded meanwhile"
+            found.append(Finding(settings.name, ok=False, detail=detail, fix="look again", passing=True))
     return tuple(replace(f, fix="") if f.ok else f for f in found)
 
 
