@@ -63,7 +63,8 @@ class CloudWatch:
         try:
             counted = self.counters(pool)
         except ChangeoverError as error:
-            return (Finding("CloudWatch", False, error.what, "; ".join(error.next)),)
+            passing = isinstance(error, BalancerUnreachable)
+            return (Finding("CloudWatch", False, error.what, "; ".join(error.next), passing=passing),)
         words = f"{counted.requests} requests of {pool} this month; what happened is counted after {self.lag:.0f} s"
         return (Finding("CloudWatch", True, words),)
 
