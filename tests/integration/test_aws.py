@@ -311,6 +311,67 @@ def test_instances_that_were_taken_out_again_are_not_drained_at_once(witness, tm
         assert driver.in_flight("green").is_zero
 
 
+# a pool that may still be reached is never empty -------------------------------------------------------------
+
+
+def weights_by_hand(at: Scene, listener: int, **weights: int) -> None:
+    """In the console: no word of it in the note."""
+    groups = [{"TargetGroupArn": at.layout.groups[p], "Weight": w} for p, w in weights.items()]
+    forward = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}}
+    at.standin.client("elbv2").modify_listener(
+        ListenerArn=at.places[listener], DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
+    )
+
+
+def test_by_time_a_pool_that_gets_traffic_is_never_empty(tmp_path):
+    """Whatever says that it does: the note, or one listener of two."""
+    with scene(tmp_path, "alb", Weather(1), witness=False) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").is_zero
+        assert driver.in_flight("blue").requests is None
+        weights_by_hand(at, 1, blue=1, green=1)
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").requests is None
+        weights_by_hand(at, 0, blue=0, green=1)
+        weights_by_hand(at, 1, blue=0, green=1)
+        assert driver.in_flight("blue").requests is None, "the note still gives it everything"
+
+
+def test_by_time_instances_that_are_registered_are_never_empty(tmp_path):
+    with scene(tmp_path, "elb", Weather(1), witness=False) as at:
+        at.world.run("green", "1.1.0")
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").is_zero
+        assert driver.in_flight("blue").requests is None
+        at.standin.client("elb").register_instances_with_load_balancer(
+            LoadBalancerName=at.layout.name, Instances=[{"InstanceId": at.layout.instances["green"][0]}]
+        )
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").requests is None
+
+
+def test_an_old_answer_empties_no_pool(tmp_path):
+    """An answer of before the share shows a pool that has long been idle."""
+    with scene(tmp_path, "alb", Weather(1), witness=False) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").is_zero
+        at.standin.weather = at.standin.world.weather = Weather(1, stale=1.0, stale_for=(500.0, 500.0))
+        driver.commit(Route("blue", "green", 3400, mark="share"), TestFence())
+        for _ in range(10):
+            assert driver.in_flight("green").requests is None
+            at.clock.sleep(1.0)
+
+
 def test_a_permission_that_is_missing_for_one_listener_only_is_put_back_at_the_other(alb):
     driver = alb.balancer()
     driver.commit(BLUE, TestFence())
@@ -364,8 +425,7 @@ def test_a_preview_whose_reply_was_lost_is_found_although_answers_are_old(alb):
 
 
 def test_an_instance_that_no_pool_has_is_named(elb):
-    one = elb.standin.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=subnet(elb))
-    name = one["Instances"][0]["InstanceId"]
+    (name,) = seed.run(elb.standin, subnet(elb), 1)
     elb.standin.world.network[name] = ("127.0.0.1", 1)
     elb.standin.client("elb").register_instances_with_load_balancer(
         LoadBalancerName=elb.layout.name, Instances=[{"InstanceId": name}]
@@ -380,8 +440,7 @@ def subnet(at: Scene) -> str:
 
 def test_an_instance_in_another_vpc_or_nowhere_is_named(elb):
     _, subnets = seed.vpc(elb.standin, "127.1.0.0/16")
-    far = elb.standin.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=subnets[0])
-    name, own = far["Instances"][0]["InstanceId"], elb.layout.instances
+    (name,), own = seed.run(elb.standin, subnets[0], 1), elb.layout.instances
     elb.layout = replace(elb.layout, instances={**own, "green": (own["green"][0], name)})
     refused_everywhere(elb, "CO-0804", name, "another VPC")
     elb.layout = replace(elb.layout, instances={**own, "green": (own["green"][0], "i-0fedcba9876543210")})
