@@ -1,4 +1,4 @@
-"""python -m bench [flips|moment|slow|startup|backfill|lock|all] [--balancer NAME] [--engine NAME] [--quick] [--json FILE]; exit 1: a bound does not hold."""
+"""python -m bench [flips|moment|slow|many|shares|startup|backfill|lock|all] [--balancer NAME] [--engine NAME] [--quick] [--json FILE]; exit 1: a bound does not hold."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import backfill, figures, flips, lock, moment, peer, slow, startup
+from bench import backfill, figures, flips, lock, many, moment, peer, shares, slow, startup
 from bench.database import ENGINES
-from bench.stage import BALANCERS, stage
+from bench.stage import BALANCERS, DRIVERS, stage
 
-PARTS = ("flips", "moment", "slow", "startup", "backfill", "lock", "all")
+PARTS = ("flips", "moment", "slow", "many", "shares", "startup", "backfill", "lock", "all")
 
 
 def _measure(
@@ -19,7 +19,7 @@ def _measure(
 ) -> Iterator[figures.Figure]:
     singles: dict[str, figures.Figure] = {}
     floor: list[figures.Figure] = []
-    for kind in kinds if {"flips", "moment", "slow"} & {*parts} else ():
+    for kind in [k for k in kinds if k in BALANCERS] if {"flips", "moment", "slow"} & {*parts} else ():
         with stage(kind) as scene:
             if "flips" in parts:
                 yield from flips.measure(scene, quick=quick)
@@ -33,6 +33,11 @@ def _measure(
             reload, losses = moment.reload(scene, quick=quick)
         yield from (*floor, *singles.values(), reload, losses)
         yield from (moment.compare(own, kind, reload, quick=quick) for kind, own in singles.items())
+    if "many" in parts:
+        yield from many.measure(quick=quick)
+    for kind in kinds if "shares" in parts else ():
+        with stage(kind) as scene:
+            yield from shares.measure(scene, quick=quick)
     if "startup" in parts:
         yield from startup.measure(quick=quick)
     for engine in engines:
@@ -45,7 +50,7 @@ def _measure(
 def main() -> int:
     parser = argparse.ArgumentParser("bench", description="Speed, each figure as a ratio measured in one run.")
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
-    parser.add_argument("--balancer", choices=BALANCERS, action="append", help="only this one; may be given twice")
+    parser.add_argument("--balancer", choices=DRIVERS, action="append", help="only this one; may be given twice")
     parser.add_argument("--engine", choices=ENGINES, action="append", help="only this one; may be given twice")
     parser.add_argument("--quick", action="store_true", help="a smoke run: only losses are judged")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures")
@@ -53,9 +58,7 @@ def main() -> int:
     parts = PARTS[:-1] if given.part == "all" else (given.part,)
     about = figures.machine()
     found = []
-    for figure in _measure(
-        parts, tuple(given.balancer or BALANCERS), tuple(given.engine or ENGINES), quick=given.quick
-    ):
+    for figure in _measure(parts, tuple(given.balancer or DRIVERS), tuple(given.engine or ENGINES), quick=given.quick):
         print(".", end="", file=sys.stderr, flush=True)
         found.append(figure)
     print(file=sys.stderr)

@@ -24,6 +24,7 @@ from changeover.service.wiring import wire
 
 VERSIONS = {"blue": "1.0.0", "green": "1.1.0"}
 BALANCERS = ("haproxy", "envoy")
+DRIVERS = ("haproxy", "haproxy-servers", "envoy")  # whose shares are measured
 CONNECTIONS = 100
 RATE = 2000.0  # requests per second
 MEMORY = Path("/dev/shm")
@@ -122,7 +123,7 @@ class Scene:
 
 @dataclass
 class Stage(Scene):
-    """A scene whose balancer is under changeover's driver. `kind` is one of BALANCERS."""
+    """A scene whose balancer is under changeover's driver. `kind` is one of DRIVERS."""
 
     kind: str
     balancer: Balancer
@@ -206,18 +207,18 @@ instances:
   identity: {{ get: /version }}
   ready: {{ get: /health }}
 balancers:
-  - {balancer}
+{balancers}
 """
 
 
 @contextmanager
-def stage(kind: str) -> Iterator[Stage]:
+def stage(kind: str, balancers: int = 1) -> Iterator[Stage]:
     """Start everything, with the configuration that `changeover demo` has too; blue is live when it is handed out."""
     with instances() as (started, found):
-        entry, port = (servers.haproxy if kind == "haproxy" else servers.envoy)(started, found.ports)
+        entries, users = servers.balancers(started, kind, found.ports, balancers)
         config = found.folder / "changeover.yml"
         addresses = {pool: [f"127.0.0.1:{port}" for port in ports] for pool, ports in found.ports.items()}
-        config.write_text(_CONFIGURATION.format(**addresses, balancer=entry))
-        ready = Stage(found.folder, port, found, kind, wire(of(load(config))).ports.balancer)
+        config.write_text(_CONFIGURATION.format(**addresses, balancers="\n".join(f"  - {entry}" for entry in entries)))
+        ready = Stage(found.folder, users[0], found, kind, wire(of(load(config))).ports.balancer)
         ready.start_state()
         yield ready

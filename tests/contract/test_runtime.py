@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from tests.contract.balancer_cases import TestFence, until
 from tests.fixtures.instances import Instance as Stranger
 from tests.fixtures.runtimes import runtime_under_test
 
 from changeover.core.errors import FencedOut, InstanceUnmanageable
 from changeover.core.model import Identity, Process, Version
+from changeover.testing.cases import TestFence, until
 
 V1, V2 = Version("1.0.0"), Version("1.1.0")
 

@@ -193,7 +193,7 @@ def test_a_route_changed_by_hand_while_it_could_not_be_read_holds_the_run(tmp_pa
 
 
 def test_what_was_filled_is_told_even_when_the_next_batch_fails(tmp_path):
-    st = stage(tmp_path)
+    st = stage(tmp_path, policy=replace(POLICY, batch=1_000))
     st.world.failing.add("fill t 2001-2500")
     run = st.door.submit(st.door.plan("1.1.0"))
     assert st.door.drive(run) is State.FAILED

@@ -13,7 +13,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from tests.contract.balancer_cases import TestFence
 from tests.fixtures.aws_release import Scene, scene
 
 from changeover.core.errors import (
@@ -36,6 +35,7 @@ from changeover.demo.aws.world import ACCOUNT, REGION
 from changeover.drivers.balancers.alb import AlbBalancer
 from changeover.drivers.balancers.aws_note import TAG
 from changeover.service.setup import propose
+from changeover.testing.cases import TestFence
 
 BLUE, GREEN = Route("blue", "green", mark="start"), Route("green", "blue", mark="flip")
 REGISTER, DEREGISTER = "RegisterInstancesWithLoadBalancer", "DeregisterInstancesFromLoadBalancer"

@@ -44,6 +44,20 @@ def test_flips_lose_nothing(balancer: str, tmp_path: Path) -> None:
     assert not any(f["judged"] for f in figures if f["unit"] == "x"), "a smoke run judges no time"
 
 
+def test_several_balancers_are_flipped_and_their_calls_counted(tmp_path: Path) -> None:
+    need("haproxy")
+    figures = {f["name"]: f["value"] for f in run("many", folder=tmp_path)}
+    assert figures["2 balancers: control-plane calls"] > figures["1 balancer: control-plane calls"] > 0
+    assert figures["2 balancers: the driver's commit"] > 0
+
+
+@pytest.mark.parametrize("balancer", ["haproxy", "haproxy-servers"])
+def test_shares_are_measured(balancer: str, tmp_path: Path) -> None:
+    need("haproxy")
+    figures = run("shares", "--balancer", balancer, folder=tmp_path)
+    assert [f["ok"] for f in figures] == [True] * 4
+
+
 def have(engine: str) -> None:
     postgresql.programs() if engine == "postgresql" else mysql.program("mariadbd")
 

@@ -14,7 +14,7 @@ from tests.fixtures.need import need
 
 from changeover.demo.scenarios import SCENARIOS
 
-STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"))
+STACKS = (("envoy", "sqlite"), ("haproxy", "postgresql"), ("haproxy-servers", "sqlite"), ("haproxy 2", "sqlite"))
 ON_AWS = tuple(SCENARIOS) if FULL else ("release", "bad-version", "crash")  # all of them take long, and differ little
 ON_MARIADB = ("release", "drop-column", "bad-version", "crash")  # the others say nothing of the database
 PLAYED = [
@@ -27,7 +27,8 @@ PLAYED = [
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize(("scenario", "balancer", "database"), PLAYED)
 def test_scenario(scenario, balancer, database, tmp_path_factory):
-    if balancer == "haproxy":
+    balancer, _, count = balancer.partition(" ")
+    if balancer.startswith("haproxy"):
         need("haproxy")
     if database == "postgresql" and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         need("initdb")
@@ -35,6 +36,7 @@ def test_scenario(scenario, balancer, database, tmp_path_factory):
         mysql.program("mariadbd")
     folder = tmp_path_factory.mktemp("d")
     argv = ["demo", "--scenario", scenario, "--balancer", balancer, "--database", database, "--folder", str(folder)]
+    argv += ["--balancers", count] if count else []
     ended = subprocess.run(
         [sys.executable, "-m", "changeover", *argv, "--json"], capture_output=True, text=True, timeout=400, check=False
     )

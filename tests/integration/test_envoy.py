@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.balancer_cases import BLUE, GREEN, START, Reply, TestFence, pools_of, until
 from tests.fixtures.envoy import Envoy, envoy
 
 from changeover.core.errors import BalancerMisconfigured, BalancerRefused, BalancerUnreachable, FencedOut
@@ -24,6 +23,7 @@ from changeover.core.model import Route
 from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
 from changeover.drivers.balancers.envoy_config import command
 from changeover.drivers.balancers.envoy_route import Terms, bucket_cookie, parse_file
+from changeover.testing.cases import BLUE, GREEN, START, Reply, TestFence, pools_of, until
 
 FLIPPED = Route(GREEN, BLUE, mark="flipped")
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.contract.balancer_cases import BLUE, GREEN, START, TestFence, until
 from tests.fixtures.haproxy import Haproxy, haproxy, settings_for
 from tests.fixtures.need import need
 
@@ -27,6 +26,7 @@ from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy import HaproxyBalancer
 from changeover.drivers.balancers.haproxy_config import command, render
 from changeover.drivers.balancers.haproxy_file import MapFile
+from changeover.testing.cases import BLUE, GREEN, START, TestFence, until
 
 FLIPPED = Route(GREEN, BLUE, mark="flipped")
 THEIRS = Route(BLUE, GREEN, 500, 7, mark="theirs")
@@ -72,6 +72,47 @@ def test_after_a_reload_the_old_worker_follows_too(balancer: Haproxy) -> None:
     until(lambda: balancer.driver.in_flight(BLUE).is_zero)
     until(lambda: not old_workers(balancer))
     assert balancer.driver.read().settled
+
+
+def test_a_reload_in_mid_canary_loses_no_share_and_reverses_nobody(balancer: Haproxy) -> None:
+    canary = Route(BLUE, GREEN, 5000, 7, mark="canary")
+    balancer.driver.commit(canary, TestFence())
+    cookies = [balancer.get().headers["set-cookie"].partition(";")[0] for _ in range(40)]
+
+    def visit() -> list[str]:
+        return [balancer.get(headers={"cookie": cookie}).pool for cookie in cookies]
+
+    before = visit()
+    assert set(before) == {BLUE, GREEN}
+    with balancer.slow(2.0):
+        until(lambda: balancer.driver.in_flight(BLUE).requests or balancer.driver.in_flight(GREEN).requests)
+        for _ in range(2):
+            balancer.reload()
+            reading = balancer.driver.read()
+            assert reading.settled
+            assert reading.route == canary
+            assert len(reading.workers) >= 2
+            assert visit() == before
+        balancer.driver.commit(replace(canary, share=9000), TestFence())
+        after = visit()
+    assert [(b, a) for b, a in zip(before, after, strict=True) if (b, a) == (GREEN, BLUE)] == []
+
+
+def test_a_reload_in_mid_drain_forgets_no_request(balancer: Haproxy) -> None:
+    with balancer.slow(2.5) as first:
+        until(lambda: balancer.driver.in_flight(BLUE).requests == 1)
+        balancer.reload()
+        with balancer.slow(2.5) as second:
+            until(lambda: balancer.driver.in_flight(BLUE).requests == 2)  # one by each worker
+            balancer.driver.commit(FLIPPED, TestFence())
+            balancer.reload()
+            reading = balancer.driver.read()
+            assert reading.settled
+            assert reading.route == FLIPPED
+            assert len(reading.workers) == 3
+            assert balancer.driver.in_flight(BLUE).requests == 2
+            assert (first().pool, second().pool) == (BLUE, BLUE)
+    until(lambda: balancer.driver.in_flight(BLUE).is_zero)
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
@@ -132,7 +173,7 @@ import json, os, signal, sys
 from changeover.core.errors import FencedOut
 from changeover.core.model import Route
 from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
-from tests.contract.balancer_cases import TestFence
+from changeover.testing.cases import TestFence
 settings, nth, how = json.loads(sys.argv[1])
 fence = TestFence(token=7, hooks={nth: lambda: os.kill(os.getpid(), getattr(signal, how))})
 try:

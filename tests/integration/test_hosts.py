@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.contract.balancer_cases import until
 
 from changeover.core.errors import ToolMissing
 from changeover.drivers.hosts import LEFT_BEHIND, LocalHost
+from changeover.testing.cases import until
 
 HOST = LocalHost()
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.contract.balancer_cases import TestFence, until
 from tests.fixtures.runtimes import APP, Processes, app_pids, free_port, runtime_under_test
 
 from changeover.core.errors import ChangeoverError, FencedOut, InstanceUnmanageable, ToolMissing
 from changeover.core.model import Process, Version
+from changeover.testing.cases import TestFence, until
 
 STARTER = Path(__file__).parents[1] / "fixtures" / "starter.py"
 V1, V2 = Version("1.0.0"), Version("1.1.0")

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from changeover.config.balancers import Balancer, Envoy, Haproxy
+    from changeover.config.balancers import Balancer, Driver, Envoy, Haproxy, HaproxyServers
     from changeover.config.database import Database, Mysql, Postgresql, Sqlite, SqlServer
     from changeover.config.glance import Peek, peek
     from changeover.config.instances import CommandInstances, Instances, ProcessInstances
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from changeover.config.write import Facts, marks, starter
 
 _HOMES = {
-    "balancers": ("Balancer", "Envoy", "Haproxy"),
+    "balancers": ("Balancer", "Driver", "Envoy", "Haproxy", "HaproxyServers"),
     "database": ("Database", "Mysql", "Postgresql", "SqlServer", "Sqlite"),
     "instances": ("CommandInstances", "Instances", "ProcessInstances"),
     "loader": ("load",),
@@ -42,9 +42,11 @@ __all__ = [
     "Balancer",
     "CommandInstances",
     "Database",
+    "Driver",
     "Envoy",
     "Facts",
     "Haproxy",
+    "HaproxyServers",
     "Instances",
     "Mysql",
     "Origin",

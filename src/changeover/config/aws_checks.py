@@ -43,14 +43,14 @@ def _twice(here: Loc, balancer: Elb) -> Iterator[Hint]:
             seen.setdefault(one, pool)
 
 
-def with_instances(balancer: Alb | Elb, instances: ProcessInstances | CommandInstances) -> Iterator[Hint]:
+def with_instances(index: int, balancer: Alb | Elb, instances: ProcessInstances | CommandInstances) -> Iterator[Hint]:
     """A classic load balancer knows instances by their ids: one for each slot."""
     if not isinstance(balancer, Elb):
         return
     for pool, ids in balancer.instances.items():
         if pool in instances.pools and len(ids) != len(instances.slots(pool)):
             wanted = len(instances.slots(pool))
-            yield ("balancers", 0, "instances", pool), f"names {len(ids)} EC2 instances; the pool has {wanted}"
+            yield ("balancers", index, "instances", pool), f"names {len(ids)} EC2 instances; the pool has {wanted}"
 
 
 def with_release(balancer: Alb | Elb, release: ReleasePolicy) -> Iterator[Hint]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from changeover.config import aws_checks, placeholders, references
 from changeover.config.aws import Alb, Elb
-from changeover.config.balancers import Envoy, Haproxy
+from changeover.config.balancers import Balancer, Driver, Envoy, Haproxy, HaproxyServers
 from changeover.config.instances import CommandInstances, ProcessInstances
 from changeover.config.kinds import split_address
 from changeover.config.literals import format_duration, format_percent
@@ -26,13 +26,6 @@ from changeover.yaml.tree import Loc, Scalar
 
 Hint = tuple[Loc, str]  # where, and the message
 Parts = Mapping[str, Any]  # the sections that are valid by themselves
-AnyBalancer = Haproxy | Envoy | Alb | Elb
-_TARGETS: Mapping[str, tuple[str, str]] = {  # kind -> (key of its targets, what a target is called)
-    "haproxy": ("backends", "backend"),
-    "envoy": ("clusters", "cluster"),
-    "alb": ("target_groups", "target group"),
-    "elb": ("instances", "EC2 instance"),
-}
 _LONGEST_SOCKET = 107  # bytes of a unix socket's path, Linux unix(7)
 _PASSWORD = f"a password is written in the file; {references.WRITE_A_REFERENCE}"
 _MAY_REFER = ("database.url", "database.read", "database.backup.restore_into")
@@ -72,13 +65,18 @@ def of_parts(parts: Parts) -> Iterator[Hint]:
     if balancers is not None:
         yield from _balancers(balancers)
     if instances is not None and balancers:
-        yield from _pools_agree(instances, balancers[0])
-        yield from _ports_apart(instances, balancers[0])
-        if isinstance(balancers[0], Alb | Elb):
-            yield from aws_checks.with_instances(balancers[0], instances)
-    if release is not None and balancers and isinstance(balancers[0], Alb | Elb):
-        yield from aws_checks.with_release(balancers[0], release)
+        for index, balancer in enumerate(balancers):
+            yield from _pools_agree(instances, index, balancer)
+            yield from _ports_apart(instances, index, balancer)
+            if isinstance(balancer, Alb | Elb):
+                yield from aws_checks.with_instances(index, balancer, instances)
+    if release is not None and balancers is not None:
+        for balancer in balancers:
+            if isinstance(balancer, Alb | Elb):
+                yield from aws_checks.with_release(balancer, release)
     if release is not None:
+        if instances is not None:
+            yield from _signals(release, instances)
         yield from _shift(release)
         yield from _gates(release, parts)
         yield from _rules(release)
@@ -140,41 +138,91 @@ def _readiness(instances: ProcessInstances | CommandInstances) -> Iterator[Hint]
         )
 
 
-def _balancers(balancers: tuple[AnyBalancer, ...]) -> Iterator[Hint]:
-    for index in range(1, len(balancers)):
-        yield ("balancers", index), "a second balancer is not supported by this version"
+def _balancers(balancers: tuple[Balancer, ...]) -> Iterator[Hint]:
+    called = [balancer.name for balancer in balancers]
+    for index, name in enumerate(called):
+        if name in called[:index]:
+            yield ("balancers", index), f'another balancer is called "{name}", too; give each a name of its own'
     for index, balancer in enumerate(balancers):
-        key, _ = _TARGETS[balancer.type]
+        key = _targets_key(balancer)
         names = Counter(balancer.targets.values())
         for pool, target in balancer.targets.items():
             if names[target] > 1:
                 yield ("balancers", index, key, pool), f'"{target}" is named for more than one pool'
-        if isinstance(balancer, Haproxy):
-            if len(str(balancer.socket).encode()) > _LONGEST_SOCKET:
+        yield from _files(index, balancer)
+
+
+def _files(index: int, balancer: Balancer) -> Iterator[Hint]:
+    if isinstance(balancer, Haproxy | HaproxyServers) and len(str(balancer.socket).encode()) > _LONGEST_SOCKET:
+        yield (
+            ("balancers", index, "socket"),
+            f"the path of a socket has at most {_LONGEST_SOCKET} bytes; this one is longer",
+        )
+    match balancer:
+        case Haproxy() if balancer.map == balancer.preview_map:
+            yield ("balancers", index, "preview_map"), "is the same file as map"
+        case Envoy() if balancer.routes == balancer.preview_secret:
+            yield ("balancers", index, "preview_secret"), "is the same file as routes"
+        case HaproxyServers():
+            if balancer.config is None and balancer.state_file is None:
                 yield (
-                    ("balancers", index, "socket"),
-                    f"the path of a socket has at most {_LONGEST_SOCKET} bytes; this one is longer",
+                    ("balancers", index),
+                    "has neither config nor state_file; weights that nobody keeps end at a reload",
                 )
-            if balancer.map == balancer.preview_map:
-                yield ("balancers", index, "preview_map"), "is the same file as map"
-        elif isinstance(balancer, Envoy):
-            if balancer.routes == balancer.preview_secret:
-                yield ("balancers", index, "preview_secret"), "is the same file as routes"
-        else:
+            yield from _servers(index, balancer)
+        case Alb() | Elb():
             yield from aws_checks.of_balancer(index, balancer)
+        case _:
+            pass
 
 
-def _pools_agree(instances: ProcessInstances | CommandInstances, balancer: AnyBalancer) -> Iterator[Hint]:
-    key, word = _TARGETS[balancer.type]
+def _servers(index: int, balancer: HaproxyServers) -> Iterator[Hint]:
+    seen: dict[str, str] = {}
+    for pool, names in balancer.servers.items():
+        for number, name in enumerate(names):
+            if name in seen:
+                loc = ("balancers", index, "servers", pool, number)
+                yield loc, f'the server "{name}" is named twice, for {seen[name]} and {pool}'
+            seen.setdefault(name, pool)
+
+
+def _targets_key(balancer: Balancer) -> str:
+    return _words(balancer)[0]
+
+
+def _words(balancer: Balancer) -> tuple[str, str]:
+    """The key that has a pool's target, and what the target is called."""
+    match balancer:
+        case Haproxy():
+            return "backends", "backend"
+        case HaproxyServers():
+            return "servers", "server"
+        case Envoy():
+            return "clusters", "cluster"
+        case Alb():
+            return "target_groups", "target group"
+        case Elb():
+            return "instances", "EC2 instance"
+        case Driver():
+            return "options", "pool"
+
+
+def _pools_agree(instances: ProcessInstances | CommandInstances, index: int, balancer: Balancer) -> Iterator[Hint]:
+    key, word = _words(balancer)
+    if isinstance(balancer, Driver):
+        return
     for pool in balancer.targets:
         if pool not in instances.pools:
-            yield ("balancers", 0, key, pool), f"there is no such pool; instances.pools has {_listed(instances.pools)}"
+            yield (
+                ("balancers", index, key, pool),
+                f"there is no such pool; instances.pools has {_listed(instances.pools)}",
+            )
     for pool in instances.pools:
         if pool not in balancer.targets:
-            yield ("balancers", 0, key), f'the pool "{pool}" has no {word}'
+            yield ("balancers", index, key), f'the pool "{pool}" has no {word}'
 
 
-def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: AnyBalancer) -> Iterator[Hint]:
+def _ports_apart(instances: ProcessInstances | CommandInstances, index: int, balancer: Balancer) -> Iterator[Hint]:
     entry = urlsplit(balancer.entry)
     own = {("entry",): (entry.hostname or "", entry.port or (443 if entry.scheme == "https" else 80))}
     if isinstance(balancer, Envoy):
@@ -184,7 +232,7 @@ def _ports_apart(instances: ProcessInstances | CommandInstances, balancer: AnyBa
             for loc, (host, port) in own.items():
                 same_host = host == slot.host or (host in _LOCAL and slot.host in _LOCAL)
                 if same_host and port == slot.port:
-                    yield ("balancers", 0, *loc), f"port {port} belongs to the instance {slot.name}"
+                    yield ("balancers", index, *loc), f"port {port} belongs to the instance {slot.name}"
 
 
 def _shift(release: ReleasePolicy) -> Iterator[Hint]:
@@ -202,6 +250,15 @@ def _shift(release: ReleasePolicy) -> Iterator[Hint]:
     if release.drain.soft > release.drain.hard:
         soft, hard = format_duration(release.drain.soft), format_duration(release.drain.hard)
         yield ("release", "drain", "soft"), f"{soft} is longer than the hard limit of {hard}"
+
+
+def _signals(release: ReleasePolicy, instances: ProcessInstances | CommandInstances) -> Iterator[Hint]:
+    for kind in ("websockets", "event_streams"):
+        if getattr(release.long_lived, kind).policy == "signal" and instances.signal is None:
+            yield (
+                ("release", "long_lived", kind, "policy"),
+                "signal needs instances.signal: how the application is told",
+            )
 
 
 def _gates(release: ReleasePolicy, parts: Parts) -> Iterator[Hint]:

@@ -36,6 +36,13 @@ class IdentityCheck(Section):
     get: UrlPath = Field(description="path that answers with a JSON object")
     version: PlainText = Field(default="version", description="its key that holds the version")
     build: PlainText = Field(default="build", description="its key that holds the build: a digest or a commit")
+    configuration: PlainText | None = Field(
+        default=None, description="its key that names the configuration it runs with; instances of a pool must agree"
+    )
+    requests: PlainText | None = Field(
+        default=None,
+        description="its key with the instance's own count of users' requests (no checks): a balancer that nobody configured is found by it",
+    )
 
 
 class ReadyCheck(Section):
@@ -74,6 +81,9 @@ class ProcessInstances(Section):
     identity: IdentityCheck = Field(description="how an instance proves version and build")
     ready: ReadyCheck = Field(description="when an instance counts as ready")
     stop_within: Annotated[float, Seconds("1s", "1h")] = Field(default=30.0, description="time to end after SIGTERM")
+    signal: Literal["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGQUIT", "SIGWINCH"] | None = Field(
+        default=None, description="tells an instance to send its long-lived connections away, if it understands that"
+    )
 
     def slots(self, pool: str) -> tuple[Slot, ...]:
         """The places of the pool's instances, numbered from 1."""
@@ -101,6 +111,9 @@ class CommandInstances(Section):
     identity: IdentityCheck = Field(description="how an instance proves version and build")
     ready: ReadyCheck = Field(description="when an instance counts as ready")
     stop_within: Annotated[float, Seconds("1s", "1h")] = Field(default=30.0, description="time that `stop` may take")
+    signal: Annotated[tuple[str, ...], Argv(placeholders.MANAGE)] | None = Field(
+        default=None, description="tells an instance to send its long-lived connections away"
+    )
 
     def slots(self, pool: str) -> tuple[Slot, ...]:
         """The places of the pool's instances, numbered from 1."""

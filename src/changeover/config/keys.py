@@ -18,7 +18,7 @@ LATER: Final[Mapping[str, frozenset[str]]] = {
     "instances": frozenset({"count", "install", "service", "version_from"}),
     "balancers[]": frozenset({"listen"}),
     "database.backup": frozenset({"instance", "prove", "type"}),
-    "release": frozenset({"long_lived", "on_inconclusive", "on_silence", "window"}),
+    "release": frozenset({"on_inconclusive", "on_silence", "window"}),
     "release.go_back_when[]": frozenset({"for"}),
 }
 

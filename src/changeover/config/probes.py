@@ -27,3 +27,7 @@ class Smoke(Section):
     get: UrlPath = Field(description="path of the request")
     status: int = Field(default=200, ge=100, le=599, description="the status that is right")
     contains: PlainText | None = Field(default=None, description="text that the answer must contain")
+    assets: bool = Field(
+        default=False,
+        description="each file that the page names must be served by both versions: nothing hashed is 404",
+    )

@@ -10,7 +10,8 @@ from pydantic import Field, Tag
 from changeover.config.kinds import Name, Or, Seconds, Section, variants
 from changeover.config.kinds import Share as SharePattern
 from changeover.config.literals import DURATION_PATTERN
-from changeover.core.model import ALL, AtDeadline, GoBackRule, Policy, RuleMetric
+from changeover.core.model import ALL, AtDeadline, GoBackRule, Leave, Linger, Policy, RuleMetric
+from changeover.core.model import Lasting as Kind
 
 _POLICY = Policy()
 Share = Annotated[int, SharePattern()]
@@ -28,6 +29,30 @@ class Drain(Section):
         default=_POLICY.at_deadline.value,
         description="wait for the rest; cut and count them; hold the run and ask a person",
     )
+
+
+class Lasting(Section):
+    """What is done about one kind of long-lived connections to a version that drains."""
+
+    policy: Literal["wait", "signal", "cut"] = Field(
+        default="wait",
+        description="wait, as for requests; tell the application, then cut the rest; or only cut the rest",
+    )
+    within: Annotated[float, Seconds("0s", "24h")] = Field(
+        default=300.0, description="from the begin of the drain to the cut (signal, cut)"
+    )
+
+
+class LongLived(Section):
+    """Connections that outlive a request."""
+
+    websockets: Lasting = Field(default_factory=Lasting, description="websockets")
+    event_streams: Lasting = Field(default_factory=Lasting, description="server-sent events")
+
+    def lingers(self) -> tuple[Linger, ...]:
+        """The same in the core's words."""
+        kinds = ((Kind.WEBSOCKETS, self.websockets), (Kind.EVENT_STREAMS, self.event_streams))
+        return tuple(Linger(k, Leave(said.policy), said.within) for k, said in kinds if said.policy != "wait")
 
 
 def _from_duration(value: Any) -> Any:
@@ -134,6 +159,9 @@ class ReleasePolicy(Section):
     ] = Field(
         default_factory=Drain,
         description="time for requests in flight on the old version; one duration is the hard limit",
+    )
+    long_lived: LongLived = Field(
+        default_factory=LongLived, description="what is done about websockets and event streams of the old version"
     )
     keep_old: Annotated[float, Seconds("0s", "365d")] = Field(
         default=_POLICY.keep_old, description="earliest cleanup; until then the way back is promised"

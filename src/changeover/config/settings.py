@@ -40,7 +40,9 @@ class Settings(Section):
     )
     state: HerePath = Field(default=Path(".changeover/state.db"), description="the journal; keep it")
     instances: Instances = Field(description="where the application runs")
-    balancers: Annotated[tuple[Balancer, ...], Field(min_length=1)] = Field(description="exactly one in this version")
+    balancers: Annotated[tuple[Balancer, ...], Field(min_length=1)] = Field(
+        description="every balancer that users come through; changed together"
+    )
     database: Database | None = Field(default=None, description="leave it out if the application has none")
     release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="how releases go")
     schema_: SchemaPolicy = Field(
@@ -72,11 +74,6 @@ class Settings(Section):
         """
         return self.origin.digest
 
-    @property
-    def balancer(self) -> Balancer:
-        """The one balancer."""
-        return self.balancers[0]
-
     def slots(self) -> Mapping[str, tuple[Slot, ...]]:
         """Pool -> its slots, in the order of the file."""
         return {pool: self.instances.slots(pool) for pool in self.instances.pools}
@@ -92,6 +89,7 @@ class Settings(Section):
             drain_soft=release.drain.soft,
             drain_hard=release.drain.hard,
             at_deadline=release.at_deadline(),
+            long_lived=release.long_lived.lingers(),
             keep_old=release.keep_old,
             keep_parked=self.schema_.keep_parked,
             expiry=release.unwatched,

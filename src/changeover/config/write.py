@@ -27,8 +27,10 @@ class Facts:
     app: str = ""
     environment: str = ""
     pools: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    balancer: str = "haproxy"  # or "envoy", "alb", "elb"
+    balancer: str = "haproxy"  # or "haproxy-servers", "envoy", "alb", "elb"
     backends: Mapping[str, str] = field(default_factory=dict)  # pool -> backend, cluster or target group
+    backend: str = ""  # haproxy-servers
+    servers: Mapping[str, Sequence[str]] = field(default_factory=dict)  # haproxy-servers: pool -> names
     socket: str = ""
     map: str = ""
     preview_map: str = ""
@@ -108,6 +110,15 @@ def _balancer(facts: Facts, pools: Mapping[str, Sequence[str]]) -> Iterator[str]
         return
     if facts.balancer in ("alb", "elb"):
         yield from _aws(facts, targets)
+        return
+    if facts.balancer == "haproxy-servers":
+        yield "  - type: haproxy-servers                # the configuration stays as it is; type: haproxy can do more"
+        yield f"    socket: {_text(facts.socket)}                  # the master socket: haproxy -W -S PATH"
+        yield f"    backend: {_text(facts.backend)}"
+        named = (f"{_text(pool)}: [{', '.join(map(_text, names))}]" for pool, names in facts.servers.items())
+        yield f"    servers: {{ {', '.join(named)} }}"
+        yield f"    entry: {_text(facts.entry)}                   # where users reach the application"
+        yield f"    config: {_text(facts.config)}   # its weights are kept equal to what runs"
         return
     yield "  - type: haproxy"
     yield f"    socket: {_text(facts.socket)}                  # the master socket: haproxy -W -S PATH"

@@ -189,7 +189,7 @@ def check_last_healthy(world: World, keeper: str, doomed: str, advice: str) -> N
 
 
 def drain(pool: str, policy: Policy) -> Drain:
-    return Drain(pool, policy.drain_soft, policy.drain_hard, policy.at_deadline)
+    return Drain(pool, policy.drain_soft, policy.drain_hard, policy.at_deadline, policy.long_lived)
 
 
 def cleared(g: Ground, pool: str, retires: Sequence[Retire]) -> list[Action]:

@@ -409,6 +409,17 @@ class LastHealthyPool(ChangeoverError):
     title = "this is the last healthy pool"
 
 
+class UnknownBalancer(ChangeoverError):
+    """Instances took requests that no configured balancer sent: somebody else, or a name in DNS, leads users there.
+
+    What nobody configured cannot be moved, and its requests would be lost when the instances stop.
+    """
+
+    code = "CO-0212"
+    exit = Exit.UNKNOWN
+    title = "requests come from a balancer that is not configured"
+
+
 # 03: way back and cleanup ------------------------------------------------------------------------------
 
 

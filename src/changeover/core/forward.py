@@ -43,6 +43,7 @@ from changeover.core.errors import (
 )
 from changeover.core.inplay import (
     added_words,
+    carries,
     dead,
     healthy,
     in_play,
@@ -294,7 +295,7 @@ def _check_version(release: Release, source: Identity, ledger: Ledger) -> None:
 
 
 def _check_capacity(world: World, live: str, idle: str) -> None:
-    slots, needed = len(world.pools[idle]), max(1, healthy(world, live))
+    slots, needed = len(world.pools[idle]), carries(world, live)
     if slots < needed:
         raise CapacityMissing(
             f"{idle} has {slots} slots; {live} carries the traffic with {needed} instances (rule R7)",

@@ -93,6 +93,25 @@ def enough(world: World, pool: str, instead_of: str) -> int:
     return max(1, min(healthy(world, instead_of), len(world.pools[pool])))
 
 
+def carries(world: World, pool: str) -> int:
+    """With how many instances the pool carries its traffic now: the larger of what they say and what the balancer sees.
+
+    An Auto Scaling group may have grown beyond the slots that are configured.
+    """
+    seen = world.health.get(pool)
+    return max(1, healthy(world, pool), seen.healthy if seen is not None else 0)
+
+
+def apart(world: World, pool: str) -> str:
+    """How the instances of the pool differ in what they say of their configuration, "" if they agree or say nothing."""
+    said = {i.slot.name: i.configuration for i in world.running(pool) if i.configuration}
+    if len(set(said.values())) < 2:
+        return ""
+    return "has instances with different configurations: " + ", ".join(
+        f"{name} {text}" for name, text in sorted(said.items())
+    )
+
+
 def dead(world: World, pool: str) -> bool:
     """The pool answers nobody: nothing runs, or nothing proves ready and the balancer finds none healthy."""
     running, seen = world.running(pool), world.health.get(pool)
@@ -107,7 +126,7 @@ def flying(world: World, pool: str) -> InFlight:
 
 def carrying(world: World) -> frozenset[str]:
     """The pools that get traffic by what any worker or the disk says; every pool if one of them says nothing."""
-    routes = (*world.route.workers.values(), world.route.durable)
+    routes = (*world.route.workers.values(), *world.route.leaving.values(), world.route.durable)
     pools: set[str] = set()
     for route in routes:
         if route is None:

@@ -106,7 +106,8 @@ class Instance:
     """One observation of one instance.
 
     `started` identifies this start of the process (pid and start time); it changes when the instance restarts
-    itself, and then its proof is void (rule R1). `note` says why it is not ready.
+    itself, and then its proof is void (rule R1). `note` says why it is not ready. `requests` is its own count of what users
+    asked since this start, None if it does not tell; `configuration` what names the configuration that it runs with, if it tells.
     """
 
     slot: Slot
@@ -115,6 +116,8 @@ class Instance:
     ready: bool = False
     identity: Identity | None = None
     note: str = ""
+    requests: int | None = None
+    configuration: str = ""
 
     def proves(self, version: Version, build: str = "") -> bool:
         """Ready, and runs this version and, if a build is asked for, this build."""
@@ -180,14 +183,17 @@ class RouteReading:
 
     `workers`: worker name -> route (None: it did not answer, or what it says is no route).
     `durable`: what a restart would come up with (None: no file, or unreadable; equal to the running one if a
-    balancer has no such difference). `problem`: words for what does not fit, "" if all agree. `refusal`: why the balancer
-    cannot be worked with at all; what plans raises it.
+    balancer has no such difference). `problem`: words for what does not fit, "" if all agree. `leaving`: workers that
+    take no new connections and whose route nothing changes any more; until they are gone, requests on connections
+    that they have go where it says, so their pools count as carrying traffic. `refusal`: why the balancer cannot be
+    worked with at all; what plans raises it.
     """
 
     balancer: str
     workers: Mapping[str, Route | None]
     durable: Route | None
     problem: str = ""
+    leaving: Mapping[str, Route | None] = field(default_factory=dict)
     refusal: ChangeoverError | None = None
 
     @property
@@ -206,9 +212,12 @@ class RouteReading:
 class InFlight:
     """Requests being processed or queued for a pool, over all workers. None is unknown, and unknown is not zero."""
 
-    requests: int | None
+    requests: int | None  # HTTP/2 streams one by one, and those that wait in a queue
     long_lived: int | None = 0  # websockets and the like, counted apart
     detail: str = ""
+    queued: int = 0  # of the requests, those that no instance has yet
+    kinds: Mapping[str, int] = field(default_factory=dict)  # `Lasting` -> how many of the long-lived are of it
+    lost: int = 0  # their worker ended while they were in flight: nobody knows how they ended
 
     @property
     def is_zero(self) -> bool:
@@ -631,6 +640,40 @@ class Release:
         return any(a.name == name for a in self.acknowledged)
 
 
+class Lasting(StrEnum):
+    """Kinds of connections that outlive a request."""
+
+    WEBSOCKETS = "websockets"
+    EVENT_STREAMS = "event streams"  # server-sent events
+
+
+class Leave(StrEnum):
+    """What is done about long-lived connections to a version that drains."""
+
+    WAIT = "wait"  # as for requests: the drain's own deadline decides
+    SIGNAL = "signal"  # the application is told to send them away; what is left at the deadline is cut
+    CUT = "cut"  # nobody is told; what is left at the deadline is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """The policy for one kind. `within`: seconds from the begin of the drain to its deadline (not for WAIT)."""
+
+    kind: Lasting
+    policy: Leave = Leave.WAIT
+    within: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was closed: its kind (a `Lasting`, or `requests`), the instance, its age in seconds, and the path where a log gives it."""
+
+    kind: str
+    instance: str
+    age: float
+    path: str = ""
+
+
 class RuleMetric(StrEnum):
     """What a plain rule of going back looks at."""
 
@@ -672,6 +715,7 @@ class Policy:
     drain_soft: float = 30.0
     drain_hard: float = 300.0
     at_deadline: AtDeadline = AtDeadline.WAIT
+    long_lived: tuple[Linger, ...] = ()  # kinds that are not named wait
     keep_old: float = 86_400.0
     keep_parked: float = 604_800.0  # what a contract has parked is dropped for good after this
     expiry: float = 60.0  # rule R14: an unwatched share goes home after this
@@ -685,7 +729,7 @@ class Policy:
     ready_within: float = 60.0
     probes: int = 0  # how many probes a version has; 0: its proof is UNVERIFIED
     smoke: int = 0  # how many smoke checks are configured
-    batch: int = 1_000  # rows of one batch of a backfill, at most
+    batch: int = 100  # rows of one batch of a backfill, at most
     rest: float = 4.0  # pauses between the batches of a backfill, in times that the batch took; 0: full speed
     read_within: float = 60.0  # how long a read endpoint may take to show what was added
     backup_max_age: float = 14_400.0  # an older restore point is taken again before the schema changes

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from changeover.core.catalogue import Catalogue
 from changeover.core.model import (
@@ -25,6 +26,7 @@ from changeover.core.model import (
     Check,
     Claim,
     Counters,
+    Cut,
     Identity,
     InFlight,
     Instance,
@@ -86,12 +88,15 @@ class Capabilities:
     counts_fallbacks: bool = False  # visitors that the candidate could not serve are counted
     finest_share: int = 1  # basis points
     preview: bool = (
-        True  # the idle pool is reachable through the balancer; False: `preview` leads to an instance itself
+        True  # the idle pool is reached through the balancer, by a secret; False: `preview` leads to an instance itself
     )
     hides_preview: bool = True  # the preview's secret does not reach the application
-    sticky: bool = True  # a visitor keeps his side while a share is out
+    sticky: bool = True  # a visitor keeps his side, and a share only ever grows for him
     moves_settled: bool = True  # a raised share also moves visitors that have a side already
     falls_back: bool = True  # visitors of a dead candidate are served by the live pool
+    counts_at_once: bool = (
+        True  # what it sent is counted at once, so that the instances' own counts can be held against it
+    )
     drain_evidence: str = "balancer"  # who says what is in flight: the balancer, the application, or only the time
 
 
@@ -149,6 +154,53 @@ class Balancer(Protocol):
 
     def by_hand_preview(self, pool: str) -> Sequence[str]:
         """A curl that asks the pool through the preview, to which a path is appended; it reads the secret from its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerOrder:
+    """What a driver of others is made from: `type: driver` in changeover.yml.
+
+    The entry point `changeover.balancers` of a package names a function that takes this and returns a `Balancer`. `slots`: pool ->
+    where its instances listen; `options` are as they stand in the file, relative paths in them start in `directory`.
+    """
+
+    name: str
+    entry: str
+    slots: Mapping[str, Sequence[Slot]]
+    options: Mapping[str, Any]
+    directory: Path
+
+
+@runtime_checkable
+class Stages(Protocol):
+    """A balancer that can find out, before anything is changed, whether a commit would be refused."""
+
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Prepare the route without making it so. Raises what `commit` would raise."""
+
+
+@runtime_checkable
+class Reaches(Protocol):
+    """Several balancers: a way back is not held up by one that is away."""
+
+    def commit_reachable(self, route: Route, fence: Fence) -> RouteReading:
+        """As `commit`, but whoever answers is changed, and nothing is reverted. Raises if anybody was left out."""
+
+
+@runtime_checkable
+class CutsByKind(Protocol):
+    """A balancer that can tell websockets and event streams from requests, and names what it closes."""
+
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
+        """Close what is still in flight on the pool of these kinds (`Lasting`, or `requests`); returns what was closed."""
+
+
+@runtime_checkable
+class Signals(Protocol):
+    """A runtime that can tell an instance to send its long-lived connections away."""
+
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        """Tell it, once. False if nothing is configured for that. Raises InstanceUnmanageable."""
 
 
 @runtime_checkable
@@ -448,6 +500,9 @@ class Prober(Protocol):
 
     def smoke(self, entry: str, headers: Mapping[str, str], identity: Identity) -> Sequence[tuple[str, str]]:
         """Run the smoke checks through the balancer's preview: (name, "" or what was wrong)."""
+
+    def assets(self, entry: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """For each page: (path, "" or which of the files that it names are not served to users)."""
 
     def by_hand(self, version: Version, build: str, url: str = "") -> Sequence[str]:
         """The shell commands that run the probes; `url` (may hold references) is that of another database."""

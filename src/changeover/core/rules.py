@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 from changeover.core.inplay import (
     ahead,
+    apart,
+    carries,
     carrying,
     enough,
     flying,
@@ -240,15 +242,26 @@ def before_shift(now: Situation, shift: Shift) -> Violations:
     ]
     here = [(p, v, holder(world, now.ledger, p)) for p, v in gets]
     wrong = [f"{p} runs {i or 'nobody knows what'}, not {v}" for p, v, i in here if i is None or i.version != v]
+    mixed = [f"{p} {words}" for p, _ in (*gets, *keeps) if (words := apart(world, p))]
+    wrong += [
+        f"{p} runs {i}, not the build that was put there ({asked.build})"
+        for p, _, i in here
+        if i is not None
+        and (asked := now.ledger.deployed.get(p)) is not None
+        and asked.version == i.version
+        and not matches(i, asked.version, asked.build)
+    ]
+    forward = shift.leaves is None or shift.version > shift.leaves  # a way back may be smaller, at full strength
+    needed = {p: carries(world, shift.other) if forward else enough(world, p, shift.other) for p, _ in gets}
     small = [
-        f"{p} has {healthy(world, p)} healthy instances and needs {enough(world, p, shift.other)} instead of {shift.other}"
+        f"{p} has {healthy(world, p)} healthy instances and needs {needed[p]} instead of {shift.other}"
         for p, _ in gets
-        if healthy(world, p) < enough(world, p, shift.other)
+        if healthy(world, p) < needed[p]
     ]
     schema = world.schema
     reasons = [misfit(v, schema, now.changes) for _, v in (*gets, *keeps) if v is not None] if schema else []
     return (
-        _as("R1", wrong)
+        _as("R1", (*wrong, *mixed))
         + _as("R2", (r for r in reasons if r))
         + _as("R7", small)
         + _as("R11", (f"{p} has no healthy instance" for p in empty))

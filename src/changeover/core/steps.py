@@ -24,6 +24,7 @@ from changeover.core.model import (
     ChangeSet,
     Check,
     GoBackRule,
+    Linger,
     Phase,
     Route,
     Statement,
@@ -231,6 +232,7 @@ class Drain:
     soft: float
     hard: float
     at_deadline: AtDeadline
+    long_lived: tuple[Linger, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from changeover.core.model import ALL, BackfillStatement, Lock, Statement, Version
+from changeover.core.model import ALL, BackfillStatement, Leave, Lock, Statement, Version
 from changeover.core.steps import (
     Action,
     Backfill,
@@ -338,10 +338,13 @@ def _traffic(action: Gate | Shift | Bake | Drain) -> Speech:
                 expect="requests answered, no rule of going back met",
             )
         case Drain(pool=pool, soft=soft, hard=hard, at_deadline=at_deadline):
+            apart = "".join(
+                f"; {i.kind}: {i.policy}, {i.within:g} s" for i in action.long_lived if i.policy is not Leave.WAIT
+            )
             return Speech(
                 task=f"drain {pool}",
                 probe=f"0 requests in flight on {pool}",
-                do=f"wait for 0 in flight on {pool}, {soft:g} s expected; after {hard:g} s: {at_deadline}",
+                do=f"wait for 0 in flight on {pool}, {soft:g} s expected; after {hard:g} s: {at_deadline}{apart}",
                 undo="nothing to undo: it only waits",
                 confirm=f"0 requests in flight on {pool}, on every worker",
                 takes=soft,

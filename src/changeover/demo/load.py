@@ -110,6 +110,9 @@ def _arguments() -> argparse.ArgumentParser:
         "load", description="Paced load on the shop; records every request, never retries."
     )
     parser.add_argument("--url", required=True, help="http://HOST:PORT")
+    parser.add_argument(
+        "--also", action="append", default=[], metavar="URL", help="another address; connections go to each in turn"
+    )
     parser.add_argument("--rate", type=float, default=defaults.rate, help="requests per second")
     parser.add_argument("--out", default="", metavar="FILE", help="record of every request")
     parser.add_argument("--control", default="", metavar="FILE", help="JSON that changes rate and mix while it runs")
@@ -139,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     mix = Mix(**{field.name: getattr(given, field.name) for field in fields(Mix)})
     settings = Settings(
         given.url, given.rate, mix, given.naive, given.checking, given.fresh, given.timeout,
-        seed=given.seed, out=given.out, control=given.control, keep=False,
+        seed=given.seed, out=given.out, control=given.control, keep=False, others=tuple(given.also),
     )  # fmt: skip
     try:
         book = Notebook(settings.out, keep=False)

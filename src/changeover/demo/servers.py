@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,11 +95,11 @@ def slots(pools: Mapping[str, Sequence[int]]) -> dict[str, tuple[Slot, ...]]:
     return {p: tuple(Slot(p, n, "127.0.0.1", port) for n, port in enumerate(ports, 1)) for p, ports in pools.items()}
 
 
-def envoy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+def envoy(started: Started, pools: Mapping[str, Sequence[int]], name: str = "envoy") -> tuple[str, int]:
     """Start Envoy on free ports. Returns (the `balancers:` entry of changeover.yml, the port of users)."""
     from changeover.drivers.balancers import envoy_config as config
 
-    folder = started.folder / "envoy"
+    folder = started.folder / name
     folder.mkdir()
     entry, admin = free_ports(2)
     layout = config.EnvoyLayout(
@@ -110,11 +110,11 @@ def envoy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, in
     bootstrap = folder / "envoy.json"
     bootstrap.write_text(config.bootstrap(layout))
     argv = [*config.command(config.binary(), str(bootstrap)), "--concurrency", "1"]
-    process, log = started.start("envoy", argv)
+    process, log = started.start(f"{name}-server", argv)
     wait_for(entry, process, log)
     return (
         (
-            f"{{ type: envoy, admin: '127.0.0.1:{admin}', routes: {layout.routes_path}, clusters: {{ blue: blue, green: green }}, "
+            f"{{ type: envoy, name: {name}, admin: '127.0.0.1:{admin}', routes: {layout.routes_path}, clusters: {{ blue: blue, green: green }}, "
             f"entry: 'http://127.0.0.1:{entry}', preview_secret: {layout.secret_path} }}"
         ),
         entry,
@@ -127,12 +127,12 @@ def _write(file: Path, text: str, mode: int) -> None:
     file.write_text(text)
 
 
-def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+def haproxy(started: Started, pools: Mapping[str, Sequence[int]], name: str = "haproxy") -> tuple[str, int]:
     """Start HAProxy in master-worker mode on a free port."""
     from changeover.drivers.balancers import haproxy_config as config
 
-    binary = _program("haproxy", "apt-get install haproxy", "changeover demo --balancer envoy")
-    folder = started.folder / "haproxy"
+    binary = _haproxy()
+    folder = started.folder / name
     folder.mkdir()
     (entry,) = free_ports(1)
     layout = config.HaproxyLayout(
@@ -151,44 +151,123 @@ def haproxy(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, 
     for path, (text, mode) in config.initial_files(layout, Route("blue", "green")).items():
         _write(Path(path), text, mode)
     argv = list(config.command(layout, str(cfg)))
-    process, log = started.start("haproxy", [binary, *argv[1:]])
+    process, log = started.start(f"{name}-server", [binary, *argv[1:]])
     wait_for(entry, process, log)
     return (
         (
-            f"{{ type: haproxy, socket: {layout.master_socket}, map: {layout.map_path}, preview_map: {layout.preview_map_path}, "
+            f"{{ type: haproxy, name: {name}, socket: {layout.master_socket}, map: {layout.map_path}, preview_map: {layout.preview_map_path}, "
             f"backends: {{ blue: app_blue, green: app_green }}, entry: 'http://127.0.0.1:{entry}', config: {cfg} }}"
         ),
         entry,
     )
 
 
-def alb(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+def _haproxy() -> str:
+    return _program("haproxy", "apt-get install haproxy", "changeover demo --balancer envoy")
+
+
+_AS_IT_IS = """\
+# a configuration as sites have it; changeover keeps the weights, and touches nothing else
+global
+    stats socket {folder}/admin.sock mode 660 level admin
+    hard-stop-after 15m
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+    timeout http-keep-alive 10s
+    option redispatch
+    option idle-close-on-response
+frontend web
+    bind 127.0.0.1:{entry}
+    default_backend shop
+backend shop
+    balance roundrobin
+    option httpchk GET /health
+    default-server check inter 1s fastinter 250ms downinter 500ms fall 2 rise 2 observe layer4 error-limit 1 on-error mark-down
+{servers}
+"""
+
+
+def haproxy_servers(
+    started: Started, pools: Mapping[str, Sequence[int]], name: str = "haproxy-servers"
+) -> tuple[str, int]:
+    """Start an HAProxy whose one backend has the servers of both pools: the first pool has weight, the other has none."""
+    binary = _haproxy()
+    folder = started.folder / name
+    folder.mkdir()
+    (entry,) = free_ports(1)
+    weights = {pool: 0 if n else 100 for n, pool in enumerate(pools)}
+    lines = [
+        f"    server {pool}{n} 127.0.0.1:{port} weight {weights[pool]}"
+        for pool, ports in pools.items()
+        for n, port in enumerate(ports, 1)
+    ]
+    cfg = folder / "haproxy.cfg"
+    cfg.write_text(_AS_IT_IS.format(folder=folder, entry=entry, servers="\n".join(lines)))
+    socket_ = folder / "master.sock"
+    argv = [binary, "-W", "-f", str(cfg), "-S", f"{socket_},mode,600,level,admin"]
+    process, log = started.start(f"{name}-server", argv)
+    wait_for(entry, process, log)
+    names = {pool: ", ".join(f"{pool}{n}" for n, _ in enumerate(ports, 1)) for pool, ports in pools.items()}
+    servers = ", ".join(f"{pool}: [{each}]" for pool, each in names.items())
+    return (
+        (
+            f"{{ type: haproxy-servers, name: {name}, socket: {socket_}, backend: shop, servers: {{ {servers} }}, "
+            f"entry: 'http://127.0.0.1:{entry}', config: {cfg} }}"
+        ),
+        entry,
+    )
+
+
+def balancers(
+    started: Started, kind: str, pools: Mapping[str, Sequence[int]], count: int = 1
+) -> tuple[list[str], list[int]]:
+    """Start that many of a kind. Returns (the entries of `balancers:`, the ports of users). Raises ToolMissing."""
+    found = []
+    for number in range(1, count + 1):
+        match kind:
+            case "haproxy":
+                found.append(haproxy(started, pools, "haproxy" if count == 1 else f"edge-{number}"))
+            case "haproxy-servers":
+                found.append(haproxy_servers(started, pools, "haproxy" if count == 1 else f"edge-{number}"))
+            case "alb":
+                found.append(alb(started, pools, "aws" if count == 1 else f"edge-{number}"))
+            case "elb":
+                found.append(elb(started, pools, "aws" if count == 1 else f"edge-{number}"))
+            case _:
+                found.append(envoy(started, pools, "envoy" if count == 1 else f"edge-{number}"))
+    return [entry for entry, _ in found], [port for _, port in found]
+
+
+def alb(started: Started, pools: Mapping[str, Sequence[int]], name: str = "aws") -> tuple[str, int]:
     """Start the stand-in for AWS with an Application Load Balancer."""
-    made, entry = _aws(started, "alb", pools)
+    made, entry = _aws(started, "alb", pools, name)
     groups = ", ".join(f"{pool}: '{arn}'" for pool, arn in made["groups"].items())
     own = (
         f"listeners: ['{made['listeners'][0]}'], target_groups: {{ {groups} }}, "
-        f"preview_secret: {started.folder}/aws/preview.secret, metrics: {{ type: cloudwatch, lag: 1s }}"
+        f"preview_secret: {started.folder}/{name}/preview.secret, metrics: {{ type: cloudwatch, lag: 1s }}"
     )
-    return _of_aws("alb", made, entry, own), entry
+    return _of_aws("alb", name, made, entry, own), entry
 
 
-def elb(started: Started, pools: Mapping[str, Sequence[int]]) -> tuple[str, int]:
+def elb(started: Started, pools: Mapping[str, Sequence[int]], name: str = "aws") -> tuple[str, int]:
     """Start the stand-in for AWS with a classic load balancer."""
-    made, entry = _aws(started, "elb", pools)
+    made, entry = _aws(started, "elb", pools, name)
     instances = ", ".join(f"{pool}: [{', '.join(ids)}]" for pool, ids in made["instances"].items())
     own = (
         f"load_balancer: {made['load_balancer']}, instances: {{ {instances} }}, "
         "metrics: { type: application, get: /stats, requests: answers, errors_5xx: answers.5xx }"
     )
-    return _of_aws("elb", made, entry, own), entry
+    return _of_aws("elb", name, made, entry, own), entry
 
 
-def _aws(started: Started, kind: str, pools: Mapping[str, Sequence[int]]) -> tuple[dict[str, Any], int]:
+def _aws(started: Started, kind: str, pools: Mapping[str, Sequence[int]], name: str) -> tuple[dict[str, Any], int]:
     """(what the stand-in has made, the port of users)."""
     if any(find_spec(name) is None for name in ("boto3", "moto", "flask", "flask_cors")):
         raise ExtraMissing("the stand-in for AWS is not installed", next=('pip install "changeover[demo-aws]"',))
-    folder = started.folder / "aws"
+    folder = started.folder / name
     folder.mkdir()
     (entry,) = free_ports(1)
     out = folder / "made.json"
@@ -196,7 +275,7 @@ def _aws(started: Started, kind: str, pools: Mapping[str, Sequence[int]]) -> tup
         sys.executable, "-m", "changeover.demo.aws", "--kind", kind, "--pools", json.dumps({p: list(n) for p, n in pools.items()}),
         "--entry", str(entry), "--out", str(out),
     ]  # fmt: skip
-    process, log = started.start("aws", argv)
+    process, log = started.start(f"{name}-server", argv)
     wait_for(entry, process, log)
     deadline = time.monotonic() + START_WITHIN
     while not out.exists() and time.monotonic() < deadline:
@@ -204,10 +283,10 @@ def _aws(started: Started, kind: str, pools: Mapping[str, Sequence[int]]) -> tup
     return json.loads(out.read_text()), entry
 
 
-def _of_aws(kind: str, made: Mapping[str, Any], entry: int, own: str) -> str:
+def _of_aws(kind: str, name: str, made: Mapping[str, Any], entry: int, own: str) -> str:
     """The `balancers:` entry; the stand-in's clock runs ten times as fast as that of the wall, and so does its weather."""
     return (
-        f"{{ type: {kind}, account: '{made['account']}', region: {made['region']}, endpoint: '{made['endpoint']}', {own}, "
+        f"{{ type: {kind}, name: {name}, account: '{made['account']}', region: {made['region']}, endpoint: '{made['endpoint']}', {own}, "
         f"entry: 'http://127.0.0.1:{entry}', in_flight: {{ get: /stats, last_arrival: last_arrival.epoch }}, "
         "propagation: 2s, quiet: 500ms, read_back: { times: 3, every: 200ms, within: 30s }, "
         "retries: { attempts: 5, per_second: 50 } }"
@@ -331,11 +410,3 @@ def _create_mariadb_database(port: int) -> None:
 
     with pymysql.connect(host="127.0.0.1", port=port, user="root", connect_timeout=int(START_WITHIN)) as db:
         db.cursor().execute("CREATE DATABASE shop CHARACTER SET utf8mb4")
-
-
-STARTERS: Mapping[str, Callable[[Started, Mapping[str, Sequence[int]]], tuple[str, int]]] = {
-    "envoy": envoy,
-    "haproxy": haproxy,
-    "alb": alb,
-    "elb": elb,
-}

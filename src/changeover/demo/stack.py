@@ -42,7 +42,7 @@ instances:
   ready: {{ get: /ready, times: 3, every: 200ms, within: {ready_within} }}
   stop_within: 15s
 balancers:
-  - {balancer}
+{balancers}
 database:
   type: {database}
   url: "{url}"
@@ -77,6 +77,7 @@ class Wish:
     bake: str = "2s"
     unwatched: str = "10s"
     rate: float = RATE
+    balancers: int = 1
 
     @property
     def ready_within(self) -> str:
@@ -99,6 +100,7 @@ class Stack:
     started: servers.Started
     url: str = ""
     entry: int = 0
+    others: tuple[int, ...] = ()  # where users come in, too
     load: subprocess.Popen[bytes] | None = None
     steps: list[dict[str, object]] = field(default_factory=list)
     moved: list[tuple[float, str]] = field(default_factory=list)  # (when a command began, what)
@@ -128,10 +130,12 @@ class Stack:
         shop_store.seed(self.url, 2000)
         written = shop_store.operations if self.wish.changes == "operations" else shop_store.changes
         shutil.copytree(written(self.wish.dialect), self.folder / "db" / "changes")
-        balancer, self.entry = servers.STARTERS[self.wish.balancer](self.started, pools)
+        entries, ports_ = servers.balancers(self.started, self.wish.balancer, pools, self.wish.balancers)
+        self.entry, self.others = ports_[0], tuple(ports_[1:])
         self.config.write_text(
             _CONFIGURATION.format(
-                blue=blue, green=green, python=sys.executable, folder=self.folder, url=self.url, balancer=balancer,
+                blue=blue, green=green, python=sys.executable, folder=self.folder, url=self.url,
+                balancers="\n".join(f"  - {entry}" for entry in entries),
                 database=self.wish.dialect, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
                 ready_within=self.wish.ready_within,
             )
@@ -151,6 +155,7 @@ class Stack:
         argv = [
             sys.executable, "-m", "changeover.demo.load", "--url", f"http://127.0.0.1:{self.entry}", "--rate", str(self.wish.rate),
             "--out", str(self.folder / "requests.jsonl"), "--control", str(self.folder / "load.json"),
+            *(word for port in self.others for word in ("--also", f"http://127.0.0.1:{port}")),
         ]  # fmt: skip
         self.load, _ = self.started.start("load", argv)
         self.until((self.folder / "requests.jsonl").exists, "the load has begun")

@@ -28,6 +28,7 @@ def run(
     keep: bool,
     say: Say,
     changes: str = "operations",
+    balancers: int = 1,
 ) -> dict[str, Any]:
     """Play one scenario. The answer has `verdict`: "ok", or what was not as it should be. Raises UsageError for a name."""
     chosen = SCENARIOS.get(scenario)
@@ -37,9 +38,12 @@ def run(
     place.mkdir(parents=True, exist_ok=True)
     if any(place.iterdir()):
         raise UsageError(f"{place} is not empty", next=("name an empty or new folder: --folder DIR",))
-    say(f"{chosen.name}: {chosen.about}. {balancer}, {database}; files in {place}")
+    say(
+        f"{chosen.name}: {chosen.about}. {f'{balancers} x ' if balancers > 1 else ''}{balancer}, {database}; files in {place}"
+    )
     began = time.monotonic()
-    stack = Stack(place, chosen.tune(Wish(balancer, database, changes)), say, servers.Started(place))
+    wish = chosen.tune(Wish(balancer, database, changes, balancers=balancers))
+    stack = Stack(place, wish, say, servers.Started(place))
     problem = ""
     with _terminated_like_interrupted():
         try:
@@ -86,6 +90,7 @@ def _answer(stack: Stack, scenario: str, problem: str) -> dict[str, Any]:
         "format": FORMAT,
         "scenario": scenario,
         "balancer": stack.wish.balancer,
+        "balancers": stack.wish.balancers,
         "database": stack.wish.database,
         "requests": verdict.requests,
         "failed": verdict.failed,

@@ -72,6 +72,8 @@ class MemoryInstance:
     identity: Identity
     number: int  # the how-manieth start of this world: identifies the start
     ready: bool = True
+    requests: int | None = None  # its own count, if it keeps one
+    configuration: str = ""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ class MemoryWorld:
     writer: int = 0  # the newest fence that wrote the route
     instances: dict[str, MemoryInstance] = field(default_factory=dict)  # slot name -> process
     flying: dict[str, int | None] = field(default_factory=dict)
+    beyond: dict[str, int] = field(default_factory=dict)  # pool -> healthy servers of the balancer that have no slot
     counted: dict[str, Counters] = field(default_factory=dict)
     applied: list[Applied] = field(default_factory=list)
     objects: set[tuple[str, str, str]] = field(default_factory=set)  # (what, table, name) in the catalogue
@@ -216,8 +219,8 @@ class MemoryBalancer:
 
     def health(self, pool: str) -> PoolHealth:
         self._answer()
-        known = self.world.pools[pool]
-        return PoolHealth(sum(1 for n in range(1, known + 1) if self._ready(f"{pool}-{n}")), known)
+        known, more = self.world.pools[pool], self.world.beyond.get(pool, 0)
+        return PoolHealth(sum(1 for n in range(1, known + 1) if self._ready(f"{pool}-{n}")) + more, known + more)
 
     def _ready(self, slot: str) -> bool:
         instance = self.world.instances.get(slot)
@@ -281,7 +284,9 @@ class MemoryRuntime:
             return Instance(slot, Process.STOPPED, note="not running")
         ready = found.ready and slot.name not in self.world.never_ready
         note = "" if ready else "not ready: told to be so"
-        return Instance(slot, Process.RUNNING, str(found.number), ready, found.identity, note)
+        return Instance(
+            slot, Process.RUNNING, str(found.number), ready, found.identity, note, found.requests, found.configuration
+        )
 
     def start(self, slot: Slot, version: Version, build: str, fence: Fence) -> None:
         found = self.world.instances.get(slot.name)
@@ -311,6 +316,11 @@ class MemoryRuntime:
             del self.world.instances[slot.name]
 
         self.world.effect(f"stop {slot.name}", end, lambda: self._newest(slot, fence))
+
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        fence.check()
+        self.world.effect(f"signal {slot.name}", lambda: None, lambda: self._newest(slot, fence))
+        return True
 
     def log_of(self, slot: Slot) -> str:
         return f"memory:{slot.name}"
@@ -571,6 +581,9 @@ class MemoryProber:
     def smoke(self, entry: str, headers: Mapping[str, str], identity: Identity) -> Sequence[tuple[str, str]]:
         del entry, headers
         return (("memory", "broken" if identity.version in self.world.smoke_broken else ""),)
+
+    def assets(self, entry: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        return tuple((path, "" if entry else "no entry") for path in paths)
 
     def by_hand(self, version: Version, build: str, url: str = "") -> Sequence[str]:
         return (f"# memory: probe {version} {build} {url}".rstrip(),)

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from changeover.core.model import Identity, Version
 from changeover.core.ports import CommandResult, Host, Web
-from changeover.drivers import argv
+from changeover.drivers import argv, assets
 from changeover.drivers.by_hand import is_identity
 from changeover.drivers.runtimes.proof import Checks, Inspector
 
@@ -31,11 +31,15 @@ class ProbeCommand:
 
 @dataclass(frozen=True, slots=True)
 class SmokeCheck:
-    """A GET of `path` that must answer `status` and, if given, contain a text."""
+    """A GET of `path` that must answer `status` and, if given, contain a text.
+
+    `assets`: each file that the page names, in the new version or in the one that serves, must be served by both.
+    """
 
     path: str
     status: int = 200
     contains: str | None = None
+    assets: bool = False
 
     @property
     def name(self) -> str:
@@ -77,6 +81,9 @@ class CommandProber:
             *((check.name, self._problem(check, entry, headers)) for check in self.smoke_checks),
         )
 
+    def assets(self, entry: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        return tuple((path, assets.problem(self.web, entry, path, {}, self.checks.timeout)) for path in paths)
+
     def _identity_problem(self, entry: str, headers: Mapping[str, str], identity: Identity) -> str:
         answer = self.web.get(_join(entry, self.checks.identity), headers=headers, timeout=self.checks.timeout)
         said, problem = Inspector(self.web, self.checks).read(answer)
@@ -93,6 +100,8 @@ class CommandProber:
             return f"answers {answer.status}, not {check.status}"
         if check.contains is not None and check.contains not in answer.body.decode("utf-8", "replace"):
             return f"does not contain {check.contains!r}{f' ({answer.note})' if answer.note else ''}"
+        if check.assets:
+            return assets.problem(self.web, entry, check.path, headers, self.checks.timeout)
         return ""
 
     def by_hand(self, version: Version, build: str, url: str = "") -> Sequence[str]:

@@ -24,7 +24,7 @@ from changeover.core.errors import (
     StoreUnusable,
     UnexpectedError,
 )
-from changeover.core.model import Claim, Policy
+from changeover.core.model import Claim, Policy, Route, RouteReading
 from changeover.core.ports import Ports
 from changeover.core.states import ENDED, Event, State
 from changeover.core.steps import Contract, Drop, Plan, Step, Undo, from_data, unknown_kinds
@@ -104,6 +104,7 @@ class Engine:
         if run.state in (State.PAUSED, State.BLOCKED):
             return self._keep(run, hold)
         if run.state in (State.HELD, State.UNKNOWN):
+            self._mend(run, hold)
             return Progress(run.state, IDLE)
         data = json.loads(run.plan)
         missing = unknown_kinds(data)
@@ -273,20 +274,56 @@ class Engine:
         self._looked = clock.boottime()
         wanted = route_from(asked.data["route"])
         reading = self.ports.balancer.read()
-        found = reading.route or reading.durable
-        if found is not None and not found.decides_like(wanted):
-            written = fence_in(found.mark)
-            if written is None or written[1] >= hold.token:
-                raise RouteDrift(
-                    f"the route is {route_words(found)} instead of {route_words(wanted)}: changed by hand",
-                    now="It was left as it is.",
-                    next=("set it back, then: changeover resume", "changeover rollback"),
-                )
-        elif reading.settled and found is not None and not overdue(found, clock.now(), expiry):
+        foreign = next((r for r in _found(reading) if self._is_foreign(r, wanted, hold, history)), None)
+        if foreign is not None:
+            raise RouteDrift(
+                f"the route is {route_words(foreign)} instead of {route_words(wanted)}: changed by hand",
+                now="It was left as it is.",
+                next=("set it back, then: changeover resume", "changeover rollback"),
+            )
+        same = all(r.decides_like(wanted) for r in _found(reading))
+        if same and reading.settled and not any(overdue(r, clock.now(), expiry) for r in _found(reading)):
             return
         expires = int(clock.now() + expiry) if wanted.share else 0
         mark = f"{run.id}.{asked.step}.f{hold.token}"
         self.ports.balancer.commit(replace(wanted, expires=expires, mark=mark), hold)
+
+    def _mend(self, run: RunRecord, hold: Hold) -> None:
+        """While a person must look: what came back with an older route of ours is corrected; nothing else is touched.
+
+        Where to: to what was asked, if it was read back or leads home, else to what was there before.
+        """
+        clock, history = self.ports.clock, self.journal.events(run.id)
+        asked = last_asked(history)
+        if asked is None or clock.boottime() - self._looked < DRIFT_EVERY / 2:
+            return
+        self._looked = clock.boottime()
+        forth = _was_done(history, asked) or run.kind in WAYS_BACK
+        wanted = (
+            route_from(asked.data["route"]) if forth else asked.data.get("before") and route_from(asked.data["before"])
+        )
+        try:
+            reading = self.ports.balancer.read()
+            if wanted is None or reading.settled or None in reading.workers.values():
+                return
+            if any(self._is_foreign(r, wanted, hold, history) for r in _found(reading)):
+                return
+            self.ports.balancer.commit(wanted, hold)
+        except PASSING:
+            return
+        words = f"corrected: {reading.problem or 'the balancers disagreed'}"
+        self.journal.record(run, hold.token, "mended", asked.step, {"route": route_words(wanted), "what": words})
+
+    def _is_foreign(self, found: Route, wanted: Route, hold: Hold, history: tuple[EventRecord, ...]) -> bool:
+        """Neither what was asked, nor what this run asked before (a balancer that was away), nor an older owner's late write."""
+        if found.decides_like(wanted):
+            return False
+        written = fence_in(found.mark)
+        if written is not None and written[1] < hold.token:
+            return False
+        asked = [e for e in history if e.kind == "asked"]
+        known = [route_from(e.data[key]) for e in asked for key in ("route", "before") if e.data.get(key)]
+        return not any(found.mark and found.mark == k.mark and found.decides_like(k) for k in known)
 
     def _keep(self, run: RunRecord, hold: Hold) -> Progress:
         """While a person decides, the share is still watched; a route changed by hand holds the run."""
@@ -298,6 +335,11 @@ class Engine:
         except PASSING:
             return Progress(run.state, RETRY_EVERY)
         return Progress(run.state, IDLE)
+
+
+def _found(reading: RouteReading) -> tuple[Route, ...]:
+    """Every route that a worker or the disk has; leaving workers cannot be changed, and are no drift."""
+    return tuple(dict.fromkeys(r for r in (*reading.workers.values(), reading.durable) if r is not None))
 
 
 def _was_done(history: tuple[EventRecord, ...], asked: EventRecord) -> bool:

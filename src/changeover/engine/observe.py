@@ -37,7 +37,7 @@ def _route(ports: Ports) -> RouteReading:
     except BalancerUnreachable as error:
         return RouteReading(ports.balancer.name, {}, None, f"unreachable: {error.what}")
     except (BalancerMisconfigured, RouteDrift) as error:
-        return RouteReading(ports.balancer.name, {}, None, f"{error.what} ({error.code})", error)
+        return RouteReading(ports.balancer.name, {}, None, f"{error.what} ({error.code})", refusal=error)
 
 
 def _health(ports: Ports, pool: str) -> PoolHealth:

@@ -77,7 +77,23 @@ class Changeover:
         if not self.site.policy.probes:
             fix = "configure `probes:`, commands that exercise a version against a schema"
             found.append(Finding("probes", ok=False, detail="none: every proof is UNVERIFIED", fix=fix, fatal=False))
+        if self.site.assets:
+            found.append(self._assets())
         return tuple(found)
+
+    def _assets(self) -> Finding:
+        """Whether the page of the serving version has every asset that it names: a check that would fail then is of no use."""
+        entry = self.site.ports.balancer.entry()
+        found = self.site.ports.prober.assets(entry, self.site.assets)
+        detail = "; ".join(f"{path}: {problem}" for path, problem in found if problem)
+        fix = "serve the files that the page names, see docs/howto/assets.md"
+        return Finding(
+            "assets",
+            not detail,
+            detail or f"every asset that {', '.join(self.site.assets)} names is there",
+            fix,
+            fatal=False,
+        )
 
     def grants(self) -> tuple[str, ...]:
         """The minimal GRANT statements, then what the balancer needs, if somebody has to give it that."""

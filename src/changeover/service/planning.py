@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from changeover.core import planner
-from changeover.core.errors import ChangeoverError, ChangesEdited, PlanStale, WouldBreak
-from changeover.core.model import COMPLETE, Acknowledgement, Ledger, Release, Version, World
+from changeover.core.errors import BalancerMisconfigured, ChangeoverError, ChangesEdited, PlanStale, WouldBreak
+from changeover.core.model import ALL, COMPLETE, Acknowledgement, Ledger, Release, Version, World
 from changeover.core.steps import Basis, Plan
 from changeover.engine.actions.database import digest
 from changeover.engine.observe import observe
@@ -54,7 +54,28 @@ def for_release(
     release = Release(version, build, changes, no_schema_change, acknowledged)
     ctx = context(site, world, by)
     plan = planner.plan_release(ctx, release, world, ledger(site), site.policy, salt=_salt(version, ctx.at))
+    _fits(site)
     return with_commands(plan, site)
+
+
+def _fits(site: Site) -> None:
+    """The balancer as it is can do what the plan asks. Raises BalancerMisconfigured with everything that `doctor` finds."""
+    balancer = site.ports.balancer
+    finest = balancer.capabilities.finest_share
+    fine = [s for s in site.policy.shift if s < finest / 2 or 0 < ALL - s < finest / 2]
+    if fine:
+        raise BalancerMisconfigured(
+            f"{balancer.name} cannot cut a share of {fine[0] / 100:g} %: its finest is {finest / 100:g} %",
+            now="Nothing was changed.",
+            next=(f"release.shift: begin with {finest / 100:g}% or more",),
+        )
+    unfit = [f for f in balancer.inspect() if not f.ok and f.fatal]
+    if unfit:
+        raise BalancerMisconfigured(
+            "; ".join(f"{f.subject}: {f.detail}" for f in unfit),
+            now="Nothing was changed.",
+            next=(*dict.fromkeys(f.fix for f in unfit if f.fix), "changeover doctor"),
+        )
 
 
 def _naming(error: ChangeoverError, site: Site, world: World) -> ChangeoverError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from changeover.config import Facts, starter
 from changeover.core.errors import ConfigurationMissing, UsageError
 from changeover.drivers.balancers import haproxy_site
+from changeover.drivers.balancers.haproxy_config import Server
 from changeover.drivers.balancers.haproxy_site import HaproxySite
 
 CHANGES = ("db/changes", "migrations", "db/migrations")  # where schema changes usually lie
@@ -89,6 +90,9 @@ def _from_haproxy(site: HaproxySite, file: Path, facts: Facts) -> Proposal:
     folder = file.parent
     frontend = site.frontends[0].name if site.frontends else "web"
     seen = [f"read from {file}: {len(site.backends)} backends, {len(site.frontends)} frontends"]
+    as_it_is = None if pools else site.propose_servers()
+    if as_it_is is not None:
+        return _as_it_is(*as_it_is, file, facts, seen)
     if not pools:
         seen.append("no two backends look like the two pools of one application: name them under `backends:`")
     map_path = next((m for m in site.maps if m.endswith("route.map")), str(folder / "route.map"))
@@ -104,6 +108,27 @@ def _from_haproxy(site: HaproxySite, file: Path, facts: Facts) -> Proposal:
     )
     additions = haproxy_site.lines_to_add(site, pools, frontend, map_path, preview) if pools else ()
     return Proposal(starter(proposed), tuple(f"# {a.why}\n{a.text}" for a in additions), tuple(seen))
+
+
+def _as_it_is(
+    backend: str, pools: Mapping[str, tuple[Server, ...]], file: Path, facts: Facts, seen: list[str]
+) -> Proposal:
+    """One backend has the servers of both pools: nothing has to be added to it."""
+    from dataclasses import replace
+
+    seen.append(
+        f"backend {backend} has the servers of {' and '.join(pools)}: their weights can be the route, nothing is added"
+    )
+    proposed = replace(
+        facts,
+        balancer="haproxy-servers",
+        backend=backend,
+        pools={pool: tuple(f"{s.host}:{s.port}" for s in servers) for pool, servers in pools.items()},
+        servers={pool: tuple(s.name for s in servers) for pool, servers in pools.items()},
+        config=str(file),
+        seen=seen,
+    )
+    return Proposal(starter(proposed), (), tuple(seen))
 
 
 def _addresses(site: HaproxySite, pools: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -31,6 +31,7 @@ class Site:
     configuration: str
     store: Path
     config: Path
+    assets: tuple[str, ...] = ()  # pages whose assets are looked after
     overlay: str | None = None  # the -e that was given
     declared: tuple[Declared, ...] = ()
     unreadable: ChangeoverError | None = None  # why there are no `changes`: only what plans forward needs them

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +21,7 @@ import changeover
 from changeover.core.model import Policy, Slot
 
 if TYPE_CHECKING:
+    from changeover.config import Balancer as Configured
     from changeover.config import Settings
     from changeover.config.aws import Alb, Elb
 
@@ -40,11 +41,14 @@ class Instances:
     stop: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     stop_within: float = 30.0
+    signal: tuple[str, ...] = ()  # the name of a signal, or a command
     ready: str = ""
     ready_timeout: float = 5.0
     identity: str = ""
     version_key: str = "version"
     build_key: str = "build"
+    requests_key: str = ""
+    configuration_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Aws:
 
 @dataclass(frozen=True, slots=True)
 class Balancer:
-    """`kind` is haproxy, envoy, alb or elb; `targets` is pool -> backend, cluster or target group."""
+    """`kind` is haproxy, haproxy-servers, envoy, alb, elb or driver; `targets` is pool -> backend, cluster or target group, `servers` pool ->
+    servers of `backend`.
+    """
 
     kind: str
     name: str
@@ -85,6 +91,13 @@ class Balancer:
     admin: str = ""
     routes: str = ""
     preview_secret: str = ""
+    backend: str = ""
+    servers: Mapping[str, tuple[str, ...]] | None = None
+    state_file: str | None = None
+    reload: tuple[str, ...] = ()
+    log: str | None = None
+    driver: str = ""
+    options: Mapping[str, Any] | None = None
     aws: Aws | None = None
 
 
@@ -99,6 +112,7 @@ class Database:
     lock_deadline: float
     batch: int
     replica_lag: float
+    sessions: int | None = None
     backups: Path | None = None
     backup_command: tuple[str, ...] | None = None
     restore_into: str | None = None
@@ -120,10 +134,10 @@ class Wires:
     slots: Mapping[str, tuple[Slot, ...]]
     policy: Policy
     instances: Instances
-    balancer: Balancer
+    balancers: tuple[Balancer, ...]
     database: Database | None
     probes: tuple[tuple[str, tuple[str, ...], float], ...]
-    smoke: tuple[tuple[str, int, str | None], ...]
+    smoke: tuple[tuple[str, int, str | None, bool], ...]
 
 
 def read(config: Path, environment: str | None) -> Wires:
@@ -194,10 +208,10 @@ def of(settings: Settings) -> Wires:
         slots=dict(settings.slots()),
         policy=settings.policy(),
         instances=_instances(settings),
-        balancer=_balancer(settings),
+        balancers=tuple(_balancer(b) for b in settings.balancers),
         database=_database(settings),
         probes=tuple((p.name, p.command, p.timeout) for p in settings.probes),
-        smoke=tuple((s.get, s.status, s.contains) for s in settings.smoke),
+        smoke=tuple((s.get, s.status, s.contains, s.assets) for s in settings.smoke),
     )
 
 
@@ -210,6 +224,8 @@ def _instances(settings: Settings) -> Instances:
         "identity": wanted.identity.get,
         "version_key": wanted.identity.version,
         "build_key": wanted.identity.build,
+        "configuration_key": wanted.identity.configuration or "",
+        "requests_key": wanted.identity.requests or "",
     }
     if wanted.type == "process":
         return Instances(
@@ -218,13 +234,20 @@ def _instances(settings: Settings) -> Instances:
             env=dict(wanted.env),
             directory=wanted.directory,
             logs=wanted.logs,
+            signal=() if wanted.signal is None else (wanted.signal,),
             **proof,  # type: ignore[arg-type]
         )
-    return Instances("command", start=wanted.start, stop=wanted.stop, status=wanted.status, **proof)  # type: ignore[arg-type]
+    return Instances(
+        "command",
+        start=wanted.start,
+        stop=wanted.stop,
+        status=wanted.status,
+        signal=wanted.signal or (),
+        **proof,  # type: ignore[arg-type]
+    )
 
 
-def _balancer(settings: Settings) -> Balancer:
-    wanted = settings.balancer
+def _balancer(wanted: Configured) -> Balancer:
     targets = dict(wanted.targets)
     if wanted.type == "haproxy":
         return Balancer(
@@ -236,6 +259,23 @@ def _balancer(settings: Settings) -> Balancer:
             map=str(wanted.map),
             preview_map=str(wanted.preview_map),
             config=None if wanted.config is None else str(wanted.config),
+            log=None if wanted.log is None else str(wanted.log),
+        )
+    if wanted.type == "driver":
+        return Balancer("driver", wanted.name, wanted.entry, {}, driver=wanted.driver, options=dict(wanted.options))
+    if wanted.type == "haproxy-servers":
+        return Balancer(
+            "haproxy-servers",
+            wanted.name,
+            wanted.entry,
+            targets,
+            socket=str(wanted.socket),
+            config=None if wanted.config is None else str(wanted.config),
+            log=None if wanted.log is None else str(wanted.log),
+            backend=wanted.backend,
+            servers=dict(wanted.servers),
+            state_file=None if wanted.state_file is None else str(wanted.state_file),
+            reload=wanted.reload,
         )
     if wanted.type != "envoy":
         secret = str(wanted.preview_secret) if wanted.type == "alb" else ""
@@ -291,6 +331,7 @@ def _database(settings: Settings) -> Database | None:
         lock_deadline=limits.lock_deadline,
         batch=limits.largest,
         replica_lag=limits.replica_lag,
+        sessions=limits.sessions,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,
         restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from changeover.config import Redactor, Resolver
-from changeover.core.errors import ChangeoverError
+from changeover.core.errors import BalancerMisconfigured, ChangeoverError
 from changeover.core.model import ChangeSet
-from changeover.core.ports import Balancer, Database, Host, Ports, Prober, Reader, Runtime, Web
+from changeover.core.ports import Balancer, BalancerOrder, Database, Host, Ports, Prober, Reader, Runtime, Web
 from changeover.drivers.argv import shell_value
 from changeover.drivers.sources.sql_files import Changes
 from changeover.schema.declared import Declared
@@ -22,7 +22,11 @@ from changeover.service.site import Site
 from changeover.service.wires import Wires
 
 if TYPE_CHECKING:
+    from changeover.drivers.databases.limits import Limits
     from changeover.drivers.runtimes.proof import Checks
+
+
+DRIVERS = "changeover.balancers"  # the entry points of drivers that other packages bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
         pools=(first, second),
         policy=wires.policy,
         ports=Ports(
-            balancer=_balancer(wires),
+            balancer=_balancers(wires),
             runtime=_runtime(wires, secrets, host, web),
             database=_database(wires, secrets),
             prober=_prober(wires, host, web),
@@ -77,6 +81,7 @@ def wire(wires: Wires, overlay: str | None = None) -> Site:
         configuration=wires.digest,
         store=wires.state,
         config=wires.file,
+        assets=tuple(path for path, _, _, looked_after in wires.smoke if looked_after),
         overlay=overlay,
     )
 
@@ -98,8 +103,17 @@ def changes(database: _wires.Database | None) -> Changes:
     return read_directory(database.changes, database.kind)
 
 
-def _balancer(wires: Wires) -> Balancer:
-    wanted = wires.balancer
+def _balancers(wires: Wires) -> Balancer:
+    """The one balancer, or all of them as one."""
+    found = [_balancer(b, wires) for b in wires.balancers]
+    if len(found) == 1:
+        return found[0]
+    from changeover.drivers.balancers.several import SeveralBalancers
+
+    return SeveralBalancers(found)
+
+
+def _balancer(wanted: _wires.Balancer, wires: Wires) -> Balancer:
     if wanted.kind == "haproxy":
         from changeover.drivers.balancers.haproxy import HaproxyBalancer, HaproxySettings
 
@@ -112,12 +126,31 @@ def _balancer(wires: Wires) -> Balancer:
                 backends=wanted.targets,
                 entry=wanted.entry,
                 config_path=wanted.config,
+                log=wanted.log,
+            )
+        )
+    if wanted.kind == "driver":
+        return _foreign(wanted, wires)
+    if wanted.kind == "haproxy-servers":
+        from changeover.drivers.balancers.haproxy_servers import HaproxyServersBalancer, HaproxyServersSettings
+
+        return HaproxyServersBalancer(
+            HaproxyServersSettings(
+                name=wanted.name,
+                socket=wanted.socket,
+                backend=wanted.backend,
+                servers=wanted.servers or {},
+                entry=wanted.entry,
+                config_path=wanted.config,
+                log=wanted.log,
+                state_path=wanted.state_file,
+                reload=wanted.reload,
             )
         )
     if wanted.aws is not None:
         from changeover.service.wiring_aws import balancer
 
-        return balancer(wires, wanted.aws)
+        return balancer(wanted, wires, wanted.aws)
     from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
 
     return EnvoyBalancer(
@@ -132,11 +165,42 @@ def _balancer(wires: Wires) -> Balancer:
     )
 
 
+def _foreign(wanted: _wires.Balancer, wires: Wires) -> Balancer:
+    """A driver that another package brings. Raises BalancerMisconfigured if none has the name, or it is no driver."""
+    from importlib.metadata import entry_points
+
+    known = {point.name: point for point in entry_points(group=DRIVERS)}
+    point = known.get(wanted.driver)
+    if point is None:
+        raise BalancerMisconfigured(
+            f"no installed package brings the driver {wanted.driver!r}; there are: {', '.join(sorted(known)) or 'none'}",
+            now="Nothing was changed.",
+            next=("install the package that has it, into the environment of changeover",),
+        )
+    order = BalancerOrder(wanted.name, wanted.entry, wires.slots, wanted.options or {}, wires.directory)
+    made: Balancer = point.load()(order)
+    missing = [name for name in ("read", "commit", "in_flight", "counters", "inspect") if not hasattr(made, name)]
+    if missing:
+        raise BalancerMisconfigured(
+            f"the driver {wanted.driver!r} of {point.value} is none: it has no {', '.join(missing)}",
+            next=("see docs/howto/write-a-driver.md",),
+        )
+    return made
+
+
 def _checks(wires: Wires) -> Checks:
     from changeover.drivers.runtimes.proof import Checks
 
     asked = wires.instances
-    return Checks(asked.ready, asked.identity, asked.version_key, asked.build_key, asked.ready_timeout)
+    return Checks(
+        asked.ready,
+        asked.identity,
+        asked.version_key,
+        asked.build_key,
+        asked.ready_timeout,
+        asked.requests_key,
+        asked.configuration_key,
+    )
 
 
 def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
@@ -157,6 +221,7 @@ def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
                 state=wires.state.parent / "instances",
                 env=wanted.env or {},
                 stop_within=wanted.stop_within,
+                signal=next(iter(wanted.signal), ""),
                 resolve=secrets.reveal,
                 redact=secrets.redactor.redact,
             ),
@@ -165,7 +230,9 @@ def _runtime(wires: Wires, secrets: Secrets, host: Host, web: Web) -> Runtime:
     from changeover.drivers.runtimes.command import CommandRuntime, CommandSettings
 
     return CommandRuntime(
-        CommandSettings(wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within),
+        CommandSettings(
+            wires.slots, wanted.start, wanted.stop, wanted.status, stop_within=wanted.stop_within, signal=wanted.signal
+        ),
         host,
         inspector,
     )
@@ -185,12 +252,10 @@ def _prober(wires: Wires, host: Host, web: Web) -> Prober:
 
 
 def _database(wires: Wires, secrets: Secrets) -> Database | None:
-    from changeover.drivers.databases.limits import Limits
-
     wanted = wires.database
     if wanted is None:
         return None
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
+    limits = _limits(wanted)
     url = partial(secrets.reveal, wanted.url)
     if wanted.kind == "sqlite":
         from changeover.drivers.databases.sqlite import SqliteDatabase, SqliteSettings
@@ -199,6 +264,7 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         return SqliteDatabase(SqliteSettings(url, wires.environment, wanted.backups, limits, words))
     if wanted.kind == "sqlserver":
         return _sqlserver(wires, wanted, secrets)
+    read = tuple(partial(secrets.reveal, one) for one in wanted.read)
     into = None if wanted.restore_into is None else partial(secrets.reveal, wanted.restore_into)
     words = shell_value(wanted.url)
     if wanted.kind == "mysql":
@@ -206,7 +272,6 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         from changeover.drivers.databases import mysql_backup as kept
 
         dumps = None if wanted.backups is None else kept.BackupSettings(wanted.backups, wanted.backup_command, into)
-        read = tuple(partial(secrets.reveal, one) for one in wanted.read)
         return mysql.MysqlDatabase(
             mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words, read)
         )
@@ -214,7 +279,18 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
-    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words, read))
+
+
+def _limits(wanted: _wires.Database) -> Limits:
+    from changeover.drivers.databases.limits import Limits
+
+    return Limits(
+        lock=wanted.lock,
+        lock_deadline=wanted.lock_deadline,
+        replica_lag=wanted.replica_lag,
+        sessions=wanted.sessions,
+    )
 
 
 def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
@@ -231,7 +307,6 @@ def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
 
 
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
-    from changeover.drivers.databases.limits import Limits
     from changeover.drivers.databases.sqlserver import SqlServerDatabase, SqlServerSettings
     from changeover.drivers.databases.sqlserver_backup import BackupSettings
 
@@ -240,7 +315,7 @@ def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Datab
         if wanted.backups is None
         else BackupSettings(wanted.backups, wanted.backup_command, wanted.server_directory)
     )
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
+    limits = _limits(wanted)
     url = partial(secrets.reveal, wanted.url)
     return SqlServerDatabase(SqlServerSettings(url, wires.environment, points, limits, wanted.login, wanted.url))
 

@@ -8,11 +8,11 @@ from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_session import Access
 from changeover.drivers.web import HttpWeb
 from changeover.service.wires import Aws, Wires
+from changeover.service.wires import Balancer as Wanted
 
 
-def balancer(wires: Wires, aws: Aws) -> Balancer:
+def balancer(wanted: Wanted, wires: Wires, aws: Aws) -> Balancer:
     """An ALB or a classic load balancer. Nothing is contacted yet."""
-    wanted = wires.balancer
     if wanted.kind == "elb":
         from changeover.drivers.balancers.elb import ElbBalancer, ElbSettings
 

@@ -158,7 +158,7 @@ def test_paths_start_in_the_directory_of_the_file(file, monkeypatch, tmp_path):
     assert settings.state == base / ".changeover/state.db"
     assert settings.instances.logs == base / ".changeover/logs"
     assert settings.instances.directory == base
-    assert settings.balancer.routes == base / "run/live.json"
+    assert settings.balancers[0].routes == base / "run/live.json"
     assert settings.database.changes.path == base / "db/changes"
     assert settings.database.url == f"sqlite:///{base}/.changeover/demo.db"
 

@@ -504,7 +504,7 @@ def test_why_a_balancer_cannot_be_worked_with_is_what_every_plan_says():
     """The id of the cause, not that nobody knows where the traffic goes."""
     s = sim()
     reason = errors.ListenerForeign("web:443 is not changeover's", next=("look",))
-    world = replace(s.world(), route=RouteReading("alb", {}, None, "told", reason))
+    world = replace(s.world(), route=RouteReading("alb", {}, None, "told", refusal=reason))
     asked = Release(V2, changes=s.changes)
     for ask in (
         lambda: plan_release(context(s), asked, world, s.ledger(), PROBED, salt=1),

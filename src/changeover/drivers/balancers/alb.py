@@ -119,6 +119,7 @@ class AlbBalancer:
             hides_preview=False,
             moves_settled=False,
             falls_back=False,
+            counts_at_once=False,
             drain_evidence="application" if self.settings.witness else "time",
         )
 

@@ -92,6 +92,7 @@ class ElbBalancer:
             finest_share=self._terms.finest,
             preview=False,
             sticky=False,
+            counts_at_once=False,
             drain_evidence="application" if self.settings.witness else "time",
         )
 

@@ -133,6 +133,13 @@ class EnvoyBalancer:
             raise self._not_taken(f"the route was changed again at once: {reading.problem or reading.route}")
         return reading
 
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Envoy answers, has every cluster, and no newer owner has written the file. Raises as `commit`."""
+        configuration(route, self._terms, self._secret())
+        fence.check()
+        self._file.demand(fence)
+        self._refused_so_far()
+
     def _refused_so_far(self) -> Updates:
         """Raises BalancerRefused if Envoy lacks a cluster that a route may name: it would refuse the whole file."""
         known = self._admin.clusters()

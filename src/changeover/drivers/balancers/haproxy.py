@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from changeover.core.errors import BalancerMisconfigured, BalancerRefused, BalancerUnreachable, ChangeoverError
-from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading
+from changeover.core.model import Counters, Cut, InFlight, PoolHealth, Route, RouteReading
 from changeover.core.ports import Capabilities, Fence, Finding
 from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy_config import PREVIEW_HEADER, parse_preview
@@ -31,7 +31,8 @@ class HaproxySettings:
     """One HAProxy. `socket` is the master socket (`-S`), `backends` maps pool -> backend; `timeout` seconds per command.
 
     `map_path` and `preview_map_path` are written exactly as in haproxy.cfg: HAProxy knows a map by that text.
-    `config_path` lets `inspect` look at what the running HAProxy does not tell.
+    `config_path` lets `inspect` look at what the running HAProxy does not tell; `log` is its access log, which tells the paths of
+    what was cut.
     """
 
     name: str
@@ -42,6 +43,7 @@ class HaproxySettings:
     entry: str
     config_path: str | None = None
     timeout: float = 5.0
+    log: str | None = None
 
     def __post_init__(self) -> None:
         """Raises BalancerMisconfigured for paths that cannot work."""
@@ -110,6 +112,16 @@ class HaproxyBalancer:
         self._commit_workers(lambda _: value, fence, done)
         self._counting.forget_lost()
         return self._settled(route, fence)
+
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Open a version on every worker and write a draft of the file; nobody reads either. Raises as `commit`."""
+        value = wire.encode_route(route, list(self.settings.backends))
+        now = self._file.read()
+        if now.token > fence.token:
+            raise fenced_out(self.settings.map_path, now, fence)
+        self._prepared(value, fence)
+        with self._file.drafted(value, fence):
+            fence.check()
 
     def fence_off(self, fence: Fence) -> RouteReading:
         """At a take-over: commit what each worker and the file have, as it is, under the new fence.
@@ -246,6 +258,10 @@ class HaproxyBalancer:
     def cut(self, pool: str, fence: Fence) -> int:
         """Raises BalancerRefused if something is still open 5 s after it was shut down."""
         return self._counting.cut(pool, fence)
+
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
+        """As `cut`, of these kinds only, each named; its path if the settings name HAProxy's access log."""
+        return self._counting.cut_kinds(pool, kinds, fence, self.settings.log)
 
     def preview(self) -> tuple[str, Mapping[str, str]]:
         """Raises BalancerRefused while nobody can say which pool is idle, BalancerMisconfigured without a secret for it."""

@@ -68,7 +68,7 @@ def wait_healthy(settings: _Settings, pool: str) -> tuple[str, ...]:
         f'awk -F, \'$1 == "{backend}" && $2 != "BACKEND" && $18 !~ /^MAINT/ '
         '{n++; bad += !($18 == "UP" && $37 ~ /L7OK/)} END {exit bad || !n}\''
     )
-    fresh = _NEW % _connect(settings.socket)
+    fresh = _NEW % connect(settings.socket)
     look = f"for pid in $(fresh); do tell \"$pid\" 'show stat'; done | {judge}"
     words = f"HAProxy does not find every server of {backend} healthy"
     return (*functions(settings.socket), f"fresh() {fresh}", wait_until(look, HEALTH_WITHIN, words))
@@ -96,8 +96,8 @@ def ask_preview(settings: _Settings, pool: str) -> tuple[str, ...]:
 def functions(socket: str) -> tuple[str, str]:
     """`workers` and `tell`. The pid is never beside a `!`, which an interactive shell would expand in double quotes."""
     return (
-        f"workers() {{ echo 'show proc' | {_connect(socket)} | awk '$2 == \"worker\" {{print $1}}'; }}",
-        f'tell() {{ printf \'@!%s %s\\n\' "$1" "$2" | {_connect(socket)}; }}',
+        f"workers() {{ echo 'show proc' | {connect(socket)} | awk '$2 == \"worker\" {{print $1}}'; }}",
+        f'tell() {{ printf \'@!%s %s\\n\' "$1" "$2" | {connect(socket)}; }}',
     )
 
 
@@ -107,7 +107,8 @@ def _every_worker_shows(settings: _Settings, shown: str, words: str) -> str:
     return wait_until(f"{_EVERY}{get}; done | {judge}", SHOWN_WITHIN, words)
 
 
-def _connect(socket: str) -> str:
+def connect(socket: str) -> str:
+    """Gives what comes in to the socket, and what it answers."""
     return f"socat -t5 - {quote(f'UNIX-CONNECT:{socket}')}"
 
 

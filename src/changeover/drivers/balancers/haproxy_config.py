@@ -28,6 +28,7 @@ PREVIEW_HEADER: Final = "x-changeover-preview"
 PREVIEW_COOKIE: Final = "changeover_preview"
 FALLBACK_TABLE: Final = "changeover_fallback"
 LONG_TABLE: Final = "changeover_long"
+EVENTS: Final = "/events"  # behind the pool's name: its event streams
 BAD_ROUTE: Final = "changeover_bad_route"
 BUCKET_SECONDS: Final = 86_400
 FEWEST_SECRET_BYTES: Final = 32  # 256 bits; 128 are asked for
@@ -257,7 +258,7 @@ def routing_rules(
     )
     log_format = (
         'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc wanted=%[var(txn.wanted)] pool=%[var(txn.pool)]'
-        ' bucket=%[var(txn.bucket)] route=%[var(txn.route)]"'
+        ' bucket=%[var(txn.bucket)] route=%[var(txn.route)] %{+Q}r"'
     )
     return [
         "# <live>:<candidate>:<share 0..9999>:<salt>:<expires, epoch s, 0 = never>:<mark>; after the comma: if the key is missing",
@@ -294,8 +295,10 @@ def routing_rules(
         ),
         "acl changeover_as_wanted var(txn.wanted),strcmp(txn.pool) eq 0",
         f"http-request track-sc2 var(txn.wanted) table {FALLBACK_TABLE} if !changeover_as_wanted",
-        "# long-lived connections, counted per pool",
-        f"http-request track-sc1 var(txn.pool) table {LONG_TABLE} if {{ req.hdr(upgrade) -i -m str websocket }}",
+        "# long-lived connections, counted per pool: websockets as POOL, event streams as POOL/events",
+        "http-request set-var(txn.long) var(txn.pool) if { req.hdr(upgrade) -i -m str websocket }",
+        f"http-request set-var(txn.long) var(txn.pool),concat({EVENTS}) if {{ req.hdr(accept) -m sub text/event-stream }}",
+        f"http-request track-sc1 var(txn.long) table {LONG_TABLE} if {{ var(txn.long) -m found }}",
         cookie,
         log_format,
         *(f"use_backend {backend} if {{ var(txn.pool) -m str {pool} }}" for pool, backend in backends.items()),

@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from changeover.core.errors import BalancerMisconfigured, BalancerRefused, ChangeoverError
-from changeover.core.model import Counters, InFlight, PoolHealth
+from changeover.core.model import Counters, Cut, InFlight, Lasting, PoolHealth
 from changeover.core.ports import Fence
 from changeover.drivers.balancers import haproxy_wire as wire
-from changeover.drivers.balancers.haproxy_config import FALLBACK_TABLE, LONG_TABLE
+from changeover.drivers.balancers.haproxy_config import EVENTS, FALLBACK_TABLE, LONG_TABLE
+from changeover.drivers.balancers.haproxy_log import paths_of
 from changeover.drivers.balancers.haproxy_socket import MasterSocket, WorkerGone
 from changeover.drivers.balancers.haproxy_wire import Session, Stat, Worker
 
@@ -34,6 +36,16 @@ class _Pool:
     lost: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """What one worker carries of a pool: everything, of that what waits in a queue; the long-lived before and after that look."""
+
+    total: int
+    queued: int
+    before: Mapping[Lasting, int]
+    after: Mapping[Lasting, int]
+
+
 class Counting:
     """Reads the counts of pools. Threads may share it."""
 
@@ -44,10 +56,10 @@ class Counting:
         self._lock = threading.Lock()
 
     def health(self, pool: str) -> PoolHealth:
-        backend = self._backend(pool)
+        self._backend(pool)
         readings = [
             _health(worker, rows)
-            for worker, rows in self._master.each(lambda w: None if w.old else self._rows(w, backend))
+            for worker, rows in self._master.each(lambda w: None if w.old else self._rows(w, pool))
             if rows is not None
         ]
         return min(readings, key=lambda h: (h.healthy, -h.known))
@@ -57,22 +69,28 @@ class Counting:
 
         So a websocket that opens or closes in between never makes an ordinary request invisible.
         """
-        backend = self._backend(pool)
+        self._backend(pool)
         try:
-            answers = self._master.each(lambda w: self._busy(w, pool, backend))
+            answers = self._master.each(lambda w: self._busy(w, pool))
         except ChangeoverError as error:
             return InFlight(None, None, error.what)
-        lost = self._lose_sight(pool, {worker.pid: total for worker, (total, _, _) in answers})
-        requests = sum(max(0, total - min(before, after)) for _, (total, before, after) in answers)
-        long_lived = sum(max(before, after) for _, (_, before, after) in answers)
-        detail = [f"worker {w.name}: {total}" for w, (total, _, _) in answers if total]
+        lost = self._lose_sight(pool, {worker.pid: busy.total for worker, busy in answers})
+        kinds = {k.value: sum(max(busy.before[k], busy.after[k]) for _, busy in answers) for k in Lasting}
+        detail = [f"worker {w.name}: {busy.total}" for w, busy in answers if busy.total]
         if lost:
             detail.append(f"{lost} lost sight of: their worker ended")
-        return InFlight(requests, long_lived, ", ".join(detail))
+        return InFlight(
+            requests=sum(max(0, b.total - sum(min(b.before[k], b.after[k]) for k in Lasting)) for _, b in answers),
+            long_lived=sum(kinds.values()),
+            detail=", ".join(detail),
+            queued=sum(busy.queued for _, busy in answers),
+            kinds={kind: count for kind, count in kinds.items() if count},
+            lost=lost,
+        )
 
     def counters(self, pool: str) -> Counters:
-        backend = self._backend(pool)
-        answers = self._master.each(lambda w: self._counts(w, pool, backend))
+        self._backend(pool)
+        answers = self._master.each(lambda w: self._counts(w, pool))
         with self._lock:
             memory = self._pools[pool]
             now = {worker.pid: counts for worker, counts in answers}
@@ -90,26 +108,41 @@ class Counting:
                 memory.busy.clear()
 
     def cut(self, pool: str, fence: Fence) -> int:
-        backend = self._backend(pool)
-        found = self._sessions(backend)
-        shut: set[tuple[int, str]] = set()
-        for worker, sessions in found:
-            for session in sessions:
-                fence.check()
-                if self._shut_down(worker, session):
-                    shut.add((worker.pid, session.id))
-        self._wait_gone(backend, shut)
-        return len(shut)
+        return len(self.cut_kinds(pool, frozenset({"requests", *Lasting}), fence))
 
-    def _wait_gone(self, backend: str, shut: set[tuple[int, str]]) -> None:
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence, log: str | None = None) -> tuple[Cut, ...]:
+        """Close what is of these kinds. `log`: where HAProxy's access log is, for the paths."""
+        self._backend(pool)
+        shut: dict[tuple[int, str], tuple[str, Session]] = {}
+        for worker, sessions in self._sessions(pool):
+            for kind, session in self._of_kinds(worker, pool, sessions):
+                if kind in kinds:
+                    fence.check()
+                    if self._shut_down(worker, session):
+                        shut[worker.pid, session.id] = kind, session
+        self._wait_gone(pool, set(shut))
+        paths = {} if log is None else paths_of(Path(log), {session.client for _, session in shut.values()})
+        return tuple(Cut(kind, s.server, s.seconds, paths.get(s.client, "")) for kind, s in shut.values())
+
+    def _of_kinds(self, worker: Worker, pool: str, sessions: list[Session]) -> list[tuple[str, Session]]:
+        """Each with its kind. Of the answers that are under way, the oldest are event streams: as many as were asked for."""
+        streams = self._lasting(worker, pool)[Lasting.EVENT_STREAMS]
+        answering = sorted((s for s in sessions if s.answering), key=lambda s: -s.seconds)
+        events = {s.id for s in answering[:streams]}
+        return [
+            (Lasting.WEBSOCKETS if s.tunnel else Lasting.EVENT_STREAMS if s.id in events else "requests", s)
+            for s in sessions
+        ]
+
+    def _wait_gone(self, pool: str, shut: set[tuple[int, str]]) -> None:
         deadline = time.monotonic() + CUT_WITHIN
         while shut:
-            left = {(w.pid, s.id) for w, sessions in self._sessions(backend) for s in sessions} & shut
+            left = {(w.pid, s.id) for w, sessions in self._sessions(pool) for s in sessions} & shut
             if not left:
                 return
             if time.monotonic() > deadline:
                 raise BalancerRefused(
-                    f"{len(left)} of {len(shut)} sessions of {backend} are still open after they were shut down",
+                    f"{len(left)} of {len(shut)} sessions of {pool} are still open after they were shut down",
                     now="The others were cut.",
                     next=("changeover status", "changeover resume"),
                 )
@@ -126,27 +159,38 @@ class Counting:
         wire.demand_blank(command, reply)
         return True
 
-    def _sessions(self, backend: str) -> list[tuple[Worker, list[Session]]]:
+    def _sessions(self, pool: str) -> list[tuple[Worker, list[Session]]]:
         def ask(worker: Worker) -> list[Session]:
             every = wire.parse_sessions(self._master.tell(worker, "show sess"))
-            return [s for s in every if s.backend == backend]
+            return [s for s in every if self._has(pool, s)]
 
         return self._master.each(ask)
 
-    def _busy(self, worker: Worker, pool: str, backend: str) -> tuple[int, int, int]:
-        before = self._long_lived(worker, pool)
-        whole = _backend_row(self._rows(worker, backend))
-        return whole.count("qcur") + whole.count("scur"), before, self._long_lived(worker, pool)
+    def _has(self, pool: str, session: Session) -> bool:
+        return session.backend == self._backends[pool]
 
-    def _long_lived(self, worker: Worker, pool: str) -> int:
-        return wire.parse_table(self._master.tell(worker, wire.show_table(LONG_TABLE)), "conn_cur").get(pool, 0)
+    def _busy(self, worker: Worker, pool: str) -> Busy:
+        before = self._lasting(worker, pool)
+        queued, served = self._waiting_and_served(self._rows(worker, pool))
+        return Busy(queued + served, queued, before, self._lasting(worker, pool))
 
-    def _counts(self, worker: Worker, pool: str, backend: str) -> Counters:
-        rows = self._rows(worker, backend)
+    def _waiting_and_served(self, rows: list[Stat]) -> tuple[int, int]:
+        """A backend's `scur` has those in its queue and in its servers' queues, too; its `qcur` has only its own."""
+        queued = sum(r.count("qcur") for r in rows)
+        return queued, max(0, _backend_row(rows).count("scur") - queued)
+
+    def _lasting(self, worker: Worker, pool: str) -> Mapping[Lasting, int]:
+        counts = wire.parse_table(self._master.tell(worker, wire.show_table(LONG_TABLE)), "conn_cur")
+        return {Lasting.WEBSOCKETS: counts.get(pool, 0), Lasting.EVENT_STREAMS: counts.get(pool + EVENTS, 0)}
+
+    def _counts(self, worker: Worker, pool: str) -> Counters:
+        rows = self._rows(worker, pool)
         table = wire.parse_table(self._master.tell(worker, wire.show_table(FALLBACK_TABLE)), "http_req_cnt")
         return counts_of(rows, table.get(pool, 0))
 
-    def _rows(self, worker: Worker, backend: str) -> list[Stat]:
+    def _rows(self, worker: Worker, pool: str) -> list[Stat]:
+        """The rows of the pool's servers, and the row BACKEND that has them."""
+        backend = self._backends[pool]
         rows = [r for r in wire.parse_stat(self._master.tell(worker, "show stat")) if r.backend == backend]
         if not any(r.server == "BACKEND" for r in rows):
             raise BalancerMisconfigured(

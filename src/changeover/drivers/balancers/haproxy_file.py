@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable, ChangeoverError, FencedOut
 from changeover.core.ports import Fence
@@ -79,10 +80,22 @@ def parse_map(text: str) -> MapText:
 
 
 @dataclass(frozen=True, slots=True)
-class MapFile:
-    """The map file at `path`; a symbolic link is followed, so that the link stays one."""
+class FencedFile:
+    """A file of HAProxy's that several owners may write, as the head of this module says; a symbolic link stays one.
+
+    `kind` is what it is called for people. What a value looks like in the file is up to the one that inherits.
+    """
 
     path: str
+    kind: ClassVar[str]
+
+    def render(self, value: str | None, token: int, run: str) -> str:
+        """The whole file with this value and this fence."""
+        raise NotImplementedError
+
+    def parse(self, text: str) -> MapText:
+        """What a file says."""
+        raise NotImplementedError
 
     @property
     def _real(self) -> Path:
@@ -90,11 +103,15 @@ class MapFile:
 
     def read(self) -> MapText:
         """Raises BalancerUnreachable if it is absent or unreadable: HAProxy would not start again."""
+        return self.parse(self.text())
+
+    def text(self) -> str:
+        """The file as it is. Raises BalancerUnreachable."""
         try:
-            return parse_map(self._real.read_text("utf-8", "replace"))
+            return self._real.read_text("utf-8", "surrogateescape")
         except OSError as error:
             raise BalancerUnreachable(
-                f"the map file {self.path} cannot be read: {error.strerror}",
+                f"the {self.kind} {self.path} cannot be read: {error.strerror}",
                 next=(f"see that this user may read {self.path}", "changeover doctor"),
             ) from None
 
@@ -110,7 +127,7 @@ class MapFile:
         draft = self._draft(fence.token)
         try:
             try:
-                self._write_draft(draft, render_map(value, fence.token, fence.run))
+                self._write_draft(draft, self.render(value, fence.token, fence.run))
             except OSError as error:
                 raise self._unwritable(error) from None
             yield draft
@@ -164,7 +181,7 @@ class MapFile:
 
     def _write_draft(self, draft: Path, text: str) -> None:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - a descriptor
             self._keep_owner(descriptor)
             file.write(text)
             file.flush()
@@ -191,10 +208,23 @@ class MapFile:
 
     def _unwritable(self, error: OSError) -> ChangeoverError:
         return BalancerRefused(
-            f"the map file {self.path} cannot be replaced: {error.strerror}",
+            f"the {self.kind} {self.path} cannot be replaced: {error.strerror}",
             now="Neither the file nor the running route was changed.",
             next=(f"see that this user may write the directory {self._real.parent} and that the disk has room",),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MapFile(FencedFile):
+    """The map file of the map design: one comment with the fence, one entry with the route."""
+
+    kind: ClassVar[str] = "map file"
+
+    def render(self, value: str | None, token: int, run: str) -> str:
+        return render_map(value, token, run)
+
+    def parse(self, text: str) -> MapText:
+        return parse_map(text)
 
 
 def fenced_out(path: str, now: MapText, fence: Fence) -> FencedOut:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
+
+import psutil
 
 from changeover.core.errors import ChangeoverError
 from changeover.core.ports import Finding
@@ -24,9 +27,21 @@ SHORTEST_HARD_STOP = 300.0  # seconds: the default hard limit of a drain
 LONGEST_KEEP_ALIVE = 30.0  # seconds: the default soft limit of a drain
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _Entered(_Named, Protocol):
+    @property
+    def entry(self) -> str: ...
+
+
 class _Settings(Protocol):
     @property
     def name(self) -> str: ...
+    @property
+    def entry(self) -> str: ...
     @property
     def map_path(self) -> str: ...
     @property
@@ -53,9 +68,10 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
     else:
         found = [Finding(subject, ok=True, detail=f"{master.path} answers")]
         looks = [
-            lambda: _level(settings, master, worker),
+            lambda: level(settings, master, worker),
             lambda: _version(settings, master),
-            lambda: _reloads(settings, master),
+            lambda: reloads(settings, master),
+            lambda: strangers(settings, master),
             lambda: _map(settings, master, worker),
             lambda: _pools(settings, master, worker),
             lambda: _tables(settings, master, worker),
@@ -75,10 +91,11 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
 # the running HAProxy -----------------------------------------------------------------------------------
 
 
-def _level(settings: _Settings, master: MasterSocket, worker: Worker) -> Iterator[Finding]:
-    level = master.tell(worker, "show cli level").strip()
+def level(settings: _Named, master: MasterSocket, worker: Worker) -> Iterator[Finding]:
+    """Whether the socket may change anything."""
+    found = master.tell(worker, "show cli level").strip()
     fix = "start haproxy with -S PATH,mode,660,level,admin"
-    yield Finding(f"{settings.name}: level", level == "admin", f"the master socket has level {level[:20] or '?'}", fix)
+    yield Finding(f"{settings.name}: level", found == "admin", f"the master socket has level {found[:20] or '?'}", fix)
 
 
 def _version(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
@@ -88,7 +105,29 @@ def _version(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
     yield Finding(f"{settings.name}: version", version >= OLDEST, detail, "versioned maps need HAProxy 2.4 or newer")
 
 
-def _reloads(settings: _Settings, master: MasterSocket) -> Iterator[Finding]:
+def strangers(settings: _Entered, master: MasterSocket) -> Iterator[Finding]:
+    """A worker that the master does not know (a HAProxy that was left behind) takes connections on the same port, unseen."""
+    entry = urlsplit(settings.entry)
+    port = entry.port or (443 if entry.scheme == "https" else 80)
+    listed = re.findall(r"^(\d+)\s", master.ask("show proc"), re.MULTILINE)
+    known = {int(pid) for pid in listed}
+    found = {
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid is not None
+    }
+    if not found & known:
+        return  # it listens on another machine, or may not be seen from here
+    unknown = sorted(found - known)
+    detail = f"process {', '.join(map(str, unknown))} listens on port {port}, too, and is no worker of this master"
+    fix = "find out what it is; an HAProxy that was left behind: stop it softly (kill -USR1)"
+    yield Finding(
+        f"{settings.name}: workers", not unknown, detail if unknown else f"only its own listen on port {port}", fix
+    )
+
+
+def reloads(settings: _Named, master: MasterSocket) -> Iterator[Finding]:
+    """Whether the running configuration is the file's."""
     reply = master.ask("show proc")
     failed = wire.failed_reloads(reply)
     old = sum(1 for w in wire.parse_workers(reply) if w.old)
@@ -216,10 +255,11 @@ def _configuration(settings: _Settings) -> Iterator[Finding]:
         detail = f"{settings.config_path} cannot be read: {error.strerror}"
         yield Finding(subject, ok=False, detail=detail, fix="name the right file, or none", fatal=False)
         return
-    yield from _options(subject, site)
+    yield from options(subject, site)
 
 
-def _options(subject: str, site: HaproxySite) -> Iterator[Finding]:
+def options(subject: str, site: HaproxySite) -> Iterator[Finding]:
+    """Whether a reload or a drain would lose requests."""
     yield Finding(
         subject,
         site.idle_close,

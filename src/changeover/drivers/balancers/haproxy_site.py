@@ -113,6 +113,20 @@ class HaproxySite:
                     return {w: "".join(frame).replace(_GAP, w) for w in (other, word)}
         return {}
 
+    def propose_servers(self) -> tuple[str, Mapping[str, tuple[Server, ...]]] | None:
+        """A backend whose servers are those of two pools: (backend, pool -> servers); None if no backend looks like that.
+
+        Their names, without the number at the end, are two words: `blue1`, `blue2`, `green1`, `green2`.
+        """
+        for backend in self.backends:
+            pools: dict[str, tuple[Server, ...]] = {}
+            for server in backend.servers:
+                word = re.sub(r"[-_.]?[0-9]+$", "", server.name)
+                pools[word] = (*pools.get(word, ()), server)
+            if len(pools) == 2 and all(pools):
+                return backend.name, pools
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Addition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -36,6 +36,19 @@ def complete(reply: str) -> bool:
     return reply == "\n" or reply.endswith("\n\n")
 
 
+def replies(text: str, count: int) -> tuple[str, ...] | None:
+    """The replies to that many commands: each is a blank line, or lines of words and a blank line. None: they do not fit."""
+    found: list[str] = []
+    words: list[str] = []
+    for line in text.split("\n")[:-1]:
+        if line.strip():
+            words.append(line)
+        else:
+            found.append("\n".join(words))
+            words = []
+    return tuple(found) if len(found) == count and not words else None
+
+
 @dataclass(frozen=True, slots=True)
 class MasterSocket:
     """The socket of HAProxy's master process, through which every worker is reached. One connection per command.
@@ -57,6 +70,25 @@ class MasterSocket:
             if worker.pid not in {w.pid for w in self.workers()}:
                 raise WorkerGone from None  # it ended while it was asked
             raise
+
+    def tell_all(self, worker: Worker, commands: Sequence[str]) -> tuple[str, ...]:
+        """Give several commands in one exchange: a blank reply, or words, for each. No transaction: after an error the rest still ran.
+
+        For commands whose success is a blank line. Raises WorkerGone, BalancerUnreachable.
+        """
+        prefix = f"@!{worker.pid} "
+        try:
+            reply = self.ask("; ".join(prefix + command for command in commands))
+        except BalancerUnreachable:
+            if worker.pid not in {w.pid for w in self.workers()}:
+                raise WorkerGone from None
+            raise
+        if "Can't find the target PID" in reply:
+            raise WorkerGone
+        found = replies(reply, len(commands))
+        if found is None:
+            raise self._unreachable("gave fewer answers than it had questions")
+        return found
 
     def each(self, ask: Callable[[Worker], T]) -> list[tuple[Worker, T]]:
         """Ask every worker, also those that appear meanwhile; one that ends has nothing to say.

@@ -23,6 +23,8 @@ LONGEST_SOCKET_PATH: Final = 97  # HAProxy binds a temporary name beside it; the
 _PATH = re.compile(r"/[A-Za-z0-9._/+@%=,-]+")
 _VALUE = re.compile(r"[A-Za-z0-9._:-]+")
 _POOL = re.compile(r"[A-Za-z0-9_-]+")
+_AGE = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_SENDS_BODY = 0x04000000  # AN_RES_HTTP_XFER_BODY, as seen on 2.6
 _SESSION = re.compile(r"0x[0-9a-f]+")
 
 
@@ -70,6 +72,12 @@ def set_route(map_path: str, value: str) -> str:
     if not _VALUE.fullmatch(value):
         raise BalancerRefused(f"{value!r} is not a value that may be written into the map")
     return f"set map {safe_path(map_path)} {ROUTE_KEY} {value}"
+
+
+def show_servers(backend: str) -> str:
+    if not _POOL.fullmatch(backend.replace(".", "_")):
+        raise BalancerMisconfigured(f"{backend!r} is not the name of a backend")
+    return f"show servers state {backend}"
 
 
 def show_table(name: str) -> str:
@@ -279,12 +287,22 @@ def parse_table(reply: str, column: str) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One line of `show sess`: a request or connection that is open."""
+    """One line of `show sess`: a request or connection that is open. `tunnel`: it was switched to another protocol."""
 
     id: str
     backend: str
     server: str
     age: str
+    tunnel: bool = False
+    answering: bool = (
+        False  # the head of the answer is through, its body is not: a stream of events, or a long download
+    )
+    client: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Its age: HAProxy writes `1d2h`, `3m4s`, `5s`."""
+        return sum(int(n) * _AGE[u] for n, u in re.findall(r"(\d+)([dhms])", self.age))
 
 
 def parse_sessions(reply: str) -> tuple[Session, ...]:
@@ -296,5 +314,9 @@ def parse_sessions(reply: str) -> tuple[Session, ...]:
         match = re.match(r"(0x[0-9a-f]+): .*?\bbe=(\S+) srv=(\S+) .*?\bage=(\S+)", line)
         if not match:
             raise strange("show sess", line)
-        found.append(Session(match[1], match[2], match[3], match[4]))
+        tunnel = len(re.findall(r" r[qp]\[[^\]]*\ban=0+h", line)) == 2
+        answer = re.search(r" rp\[[^\]]*\ban=([0-9a-f]+)h", line)
+        answering = answer is not None and bool(int(answer[1], 16) & _SENDS_BODY)
+        client = re.search(r" src=(\S+)", line)
+        found.append(Session(match[1], match[2], match[3], match[4], tunnel, answering, client[1] if client else ""))
     return tuple(found)

@@ -37,6 +37,7 @@ class CommandSettings:
     status: tuple[str, ...]
     start_within: float = 30.0
     stop_within: float = 30.0
+    signal: tuple[str, ...] = ()  # tells an instance to send its long-lived connections away
     status_within: float = 5.0
 
 
@@ -77,7 +78,9 @@ class CommandRuntime:
                 return Instance(slot, Process.STOPPED, note="not running")
             note = f"status says that it is stopped, but something answers at {slot.address}"
             return Instance(slot, Process.UNKNOWN, "", proof.ready, proof.identity, note)
-        return Instance(slot, process, started, proof.ready, proof.identity, proof.note or note)
+        return Instance(
+            slot, process, started, proof.ready, proof.identity, proof.note or note, proof.requests, proof.configuration
+        )
 
     def _status(self, slot: Slot) -> tuple[Process, str, str]:
         """(process, what names its start, why it is unknown)."""
@@ -138,6 +141,17 @@ class CommandRuntime:
             f"{slot.name} runs {said}, not {version}{f' ({build})' if build else ''}",
             next=("retire it first: changeover status shows what it is",),
         )
+
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        """Run the user's command. Raises CommandFailed."""
+        if not self.settings.signal:
+            return False
+        command = argv.fill(self.settings.signal, argv.values_of(slot))
+        fence.check()
+        result = self.host.run(command, timeout=self.settings.status_within)
+        if not result.ok:
+            raise _failed(slot, "signal", command, result, self.settings.status_within)
+        return True
 
     def stop(self, slot: Slot, fence: Fence) -> None:
         """`stop` and `status` of the user see to it that no reboot brings it back; read back until it is stopped."""

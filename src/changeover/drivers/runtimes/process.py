@@ -103,7 +103,9 @@ class ProcessRuntime:
         if not self.table.lives(found.main):
             proof = replace(proof, ready=False, note=f"it ended while it was looked at; read {self.log_of(slot)}")
         started = self._start_of(found.main)
-        return Instance(slot, Process.RUNNING, started, proof.ready, proof.identity, proof.note)
+        return Instance(
+            slot, Process.RUNNING, started, proof.ready, proof.identity, proof.note, proof.requests, proof.configuration
+        )
 
     def _observe_stranger(self, slot: Slot) -> Instance:
         inodes = self.table.listeners(slot.host, slot.port)
@@ -297,6 +299,14 @@ class ProcessRuntime:
                 f"{self._names((proc,))} on {slot.name} belongs to another user and cannot be stopped",
                 next=(f"as its user or root: kill {proc.pid}", "changeover resume"),
             ) from None
+
+    def signal(self, slot: Slot, fence: Fence) -> bool:
+        """Tell the main process; one that is gone has nothing to send away."""
+        if not self.settings.signal:
+            return False
+        found = self._find(slot)
+        fence.check()
+        return found is not None and send(self.table, found.main, signal.Signals[self.settings.signal])
 
     def _stays(self, slot: Slot, alive: Sequence[Proc]) -> InstanceUnmanageable:
         pids = " ".join(str(p.pid) for p in alive)

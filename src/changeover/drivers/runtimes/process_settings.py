@@ -41,6 +41,7 @@ class ProcessSettings:
     state: Path
     env: Mapping[str, str] = field(default_factory=dict)
     stop_within: float = 30.0
+    signal: str = ""  # the name of the one that tells an instance to send its long-lived connections away
     resolve: Callable[[str], str] = as_it_is
     redact: Callable[[str], str] = as_it_is
 

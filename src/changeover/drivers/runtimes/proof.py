@@ -21,6 +21,8 @@ class Checks:
     version: str = "version"
     build: str = "build"
     timeout: float = 5.0
+    requests: str = ""  # the key with the instance's own count of requests; "": it has none
+    configuration: str = ""  # the key that names the configuration it runs with; "": it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Proof:
     ready: bool
     identity: Identity | None
     note: str
+    requests: int | None = None
+    configuration: str = ""
 
 
 def url_of(slot: Slot, path: str) -> str:
@@ -55,7 +59,22 @@ class Inspector:
         identity, problem = self.read(answer)
         if ready.status != 200:
             return Proof(True, ready=False, identity=identity, note=f"{self.checks.ready} answers {ready.status}")
-        return Proof(True, ready=identity is not None, identity=identity, note=problem)
+        configuration = self._said(answer, self.checks.configuration)
+        words = configuration[:LONGEST] if isinstance(configuration, str) and configuration.isprintable() else ""
+        return Proof(True, identity is not None, identity, problem, self._requests(answer), words)
+
+    def _said(self, answer: Answer, key: str) -> object:
+        if not key:
+            return None
+        try:
+            return json.loads(answer.body).get(key)
+        except (ValueError, RecursionError, AttributeError):
+            return None
+
+    def _requests(self, answer: Answer) -> int | None:
+        """The instance's own count, None if it is not told or is no count."""
+        count = self._said(answer, self.checks.requests)
+        return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
     def read(self, answer: Answer) -> tuple[Identity | None, str]:
         """(identity, "") or (None, what is wrong with the answer of the identity path)."""

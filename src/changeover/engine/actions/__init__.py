@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from changeover.core import steps as s
-from changeover.engine.actions import database, instances, people, traffic
+from changeover.engine.actions import database, drain, instances, people, traffic
 from changeover.engine.context import Context, Outcome
 
 
@@ -46,6 +46,6 @@ def act(ctx: Context) -> Outcome:
         case s.Bake():
             return traffic.bake(ctx, action)
         case s.Drain():
-            return traffic.drain(ctx, action)
+            return drain.drain(ctx, action)
         case _:
             assert_never(action)

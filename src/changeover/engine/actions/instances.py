@@ -50,7 +50,10 @@ def ready(ctx: Context, action: Ready) -> Outcome:
             identity = seen[0].identity
             assert identity is not None
             facts = Facts(deployed={action.pool: identity})
-            return Done({"version": identity.version.text, "build": identity.build, "started": list(starts)}, facts)
+            proved = {"version": identity.version.text, "build": identity.build, "started": list(starts)}
+            if seen[0].configuration:
+                proved["configuration"] = seen[0].configuration
+            return Done(proved, facts)
         if ctx.elapsed() > action.within:
             raise _not_ready(ctx, action, seen, wrong, health.detail)
         if ctx.interrupted():
@@ -63,6 +66,8 @@ def _wrong(seen: tuple[Instance, ...], action: Ready) -> str:
         if not instance.proves(action.version, action.build):
             runs = f"runs {instance.identity}" if instance.identity else instance.process.value
             return f"{instance.slot.name} at {instance.slot.address}: {instance.note or runs}"
+    if len(said := {i.configuration for i in seen}) > 1:
+        return f"the instances run with different configurations: {', '.join(sorted(said))}"
     if len({i.identity for i in seen}) > 1:
         return "the instances run different builds: " + ", ".join(f"{i.slot.name} {i.identity}" for i in seen)
     return ""

@@ -1,24 +1,29 @@
-"""Shift, Bake, Drain: what is done to traffic."""
+"""Shift, Bake: what is done to traffic."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from changeover.analysis import plain
 from changeover.core import rules
 from changeover.core.draft import route_text
 from changeover.core.errors import (
     BalancerRefused,
+    BalancerUnreachable,
     CapacityMissing,
-    DrainUnknown,
     LastHealthyPool,
     RouteDrift,
     SchemaDrift,
     WouldBreak,
+    WrongIdentity,
 )
-from changeover.core.model import AtDeadline, Counters, Promise, Route, World
-from changeover.core.steps import Bake, Drain, Shift
+from changeover.core.model import Counters, Promise, Route, RouteReading, World
+from changeover.core.ports import Reaches
+from changeover.core.steps import Bake, Shift
+from changeover.engine.actions import strangers
+from changeover.engine.actions.drain import flying
 from changeover.engine.actions.instances import look
 from changeover.engine.context import (
-    POLL,
     Again,
     Context,
     Done,
@@ -34,9 +39,6 @@ from changeover.engine.context import (
 from changeover.engine.records import Facts
 
 CLOCK_SLACK = 2.0  # seconds that a share may last longer than it was given before the clock is said to have jumped
-SETTLE = (
-    0.5  # seconds from the flip's read-back to the first look that may count as drained (facts: latest arrival 5 ms)
-)
 
 
 def shift(ctx: Context, action: Shift) -> Outcome:
@@ -52,23 +54,45 @@ def shift(ctx: Context, action: Shift) -> Outcome:
         "route": route_data(wanted),
         "before": None if before is None else route_data(before),
         "at": clock.now(),
-        "counts": {p: _counted(ctx.ports.balancer.counters(p)) for p in (action.pool, action.other)},
+        "counts": _counts(ctx, (action.pool, action.other)),
     }
+    if asked["counts"] and (counted := strangers.begin(ctx, world, (action.pool, action.other))):
+        asked["own"] = counted
     ctx.note("asked", asked, facts=_promised(ctx, action))
     began = clock.boottime()
-    after = ctx.ports.balancer.commit(wanted, ctx.hold)
+    after = _commit(ctx, wanted)
     if after.route is None or not after.route.decides_like(wanted):
         raise BalancerRefused(
             f"the read-back shows {after.route}, not what was asked",
             now="Both pools are up.",
             next=("changeover status",),
         )
-    taken = {
+    taken: dict[str, Any] = {
         "route": route_data(after.route),
         "seconds": round(clock.boottime() - began, 4),
         "workers": len(after.workers),
     }
+    if action.is_flip:
+        taken["left"] = flying(ctx.ports.balancer.in_flight(action.other))
     return Done(taken, _serves(ctx, action))
+
+
+def _counts(ctx: Context, pools: tuple[str, ...]) -> dict[str, list[int | None]]:
+    """What the balancers have counted by now. A way back does without where one of them does not answer."""
+    try:
+        return {p: _counted(ctx.ports.balancer.counters(p)) for p in pools}
+    except BalancerUnreachable:
+        if ctx.plan.kind not in ("rollback", "abort"):
+            raise
+        return {}
+
+
+def _commit(ctx: Context, wanted: Route) -> RouteReading:
+    """A way back does not wait for a balancer that is away: the others go home at once, and the error names the one left out."""
+    balancer = ctx.ports.balancer
+    if ctx.plan.kind in ("rollback", "abort") and isinstance(balancer, Reaches):
+        return balancer.commit_reachable(wanted, ctx.hold)
+    return balancer.commit(wanted, ctx.hold)
 
 
 def _may_take(ctx: Context, action: Shift, world: World) -> None:
@@ -86,6 +110,7 @@ def _may_take(ctx: Context, action: Shift, world: World) -> None:
             now="The traffic stays where it is.",
             next=("changeover status", "mend it, then: changeover resume"),
         )
+    _as_proved(ctx, action, world)
     if action.share and ctx.run.kind == "release" and world.schema is not None:
         proved = next((e for e in reversed(ctx.history) if e.kind == "done" and "catalogue" in e.data), None)
         if proved is not None and proved.data["catalogue"] != world.schema.catalogue:
@@ -93,6 +118,25 @@ def _may_take(ctx: Context, action: Shift, world: World) -> None:
                 "the schema is not the one that was proved: somebody changed it by hand",
                 now="The traffic stays where it is.",
                 next=("changeover rollback", "mend the schema, then: changeover resume"),
+            )
+
+
+def _as_proved(ctx: Context, action: Shift, world: World) -> None:
+    """Build and configuration of each instance, read just now, are those that proved themselves ready in this run."""
+    if ctx.plan.kind != "release" or not action.share:
+        return
+    proofs = [e for e in ctx.history if e.kind == "done" and "started" in e.data]
+    proof = next((e.data for e in reversed(proofs) if e.data.get("version") == action.version.text), None)
+    if proof is None:
+        return
+    asked = (str(proof["build"]), str(proof.get("configuration", "")))
+    for instance in world.running(action.pool):
+        now = ("" if instance.identity is None else instance.identity.build, instance.configuration)
+        if instance.ready and now != asked:
+            raise WrongIdentity(
+                f"{instance.slot.name} runs {' '.join(now).strip() or '?'}, proved was {' '.join(asked).strip()}",
+                now="The traffic stays where it is.",
+                next=("find out who changed it", "put it back, then: changeover resume"),
             )
 
 
@@ -171,6 +215,9 @@ def bake(ctx: Context, action: Bake) -> Outcome:
         return GoBack(finding.reason)
     if ctx.ports.clock.boottime() - float(start.data["boottime"]) < action.seconds:
         return Again()
+    stranger = strangers.found(ctx, ctx.world(), action.pool, ctx.ports.balancer.counters(action.pool))
+    if stranger is not None:
+        return Stuck(stranger)
     if finding.judgement is plain.Judgement.INCONCLUSIVE:
         signal = ctx.journal.wait_or_take(ctx.run, ctx.hold.token, "go-on", ctx.step.key)
         if signal is None:
@@ -228,62 +275,6 @@ def _counted(counters: Counters) -> list[int | None]:
 def _counters(data: list[int | None]) -> Counters:
     requests, errors, failed, fallbacks = data
     return Counters(requests or 0, errors or 0, failed or 0, fallbacks)
-
-
-# drain -----------------------------------------------------------------------------------------------
-
-
-def drain(ctx: Context, action: Drain) -> Outcome:
-    """Two looks in a row that show zero on every worker. Unknown is not zero; what is cut is counted."""
-    world = ctx.world()
-    route = world.route.route
-    if route is None or route.share_of(action.pool, 0.0 if route.expires == 0 else world.at):
-        return _stuck(ctx, action, "the balancer still routes to it, or does not say") or Again()
-    if not world.running(action.pool):
-        return Done({"in_flight": 0, "note": "nothing runs there"})
-    flight = world.in_flight[action.pool]
-    if flight.is_zero:
-        empty = ctx.last("empty")
-        if empty is not None and ctx.events[-1].kind == "empty":
-            told = {"says": flight.detail} if flight.detail else {}  # who says so, where it is not the balancer
-            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), "cut": _cut_before(ctx), **told})
-        if ctx.elapsed() >= SETTLE:
-            ctx.note("empty")
-        return Again(POLL)
-    if ctx.events[-1].kind == "empty":
-        ctx.note("busy", {"requests": flight.requests})
-    elapsed = ctx.elapsed()
-    if elapsed > action.soft and ctx.last("slow") is None:
-        ctx.note("slow", {"requests": flight.requests, "long_lived": flight.long_lived, "detail": flight.detail})
-    if elapsed <= action.hard:
-        return Again(POLL)
-    if flight.requests is None:
-        return _stuck(ctx, action, f"what is in flight cannot be seen ({flight.detail})") or Again()
-    match action.at_deadline:
-        case AtDeadline.WAIT:
-            return Again(1.0)
-        case AtDeadline.CUT:
-            ctx.hold.check()
-            ctx.note("cut", {"count": ctx.ports.balancer.cut(action.pool, ctx.hold), "detail": flight.detail})
-            return Again(POLL)
-        case AtDeadline.HOLD:
-            return Stuck(_undrained(action, f"{flight.requests} requests are still in flight"))
-
-
-def _stuck(ctx: Context, action: Drain, why: str) -> Stuck | None:
-    return Stuck(_undrained(action, why)) if ctx.elapsed() > action.hard else None
-
-
-def _undrained(action: Drain, why: str) -> DrainUnknown:
-    return DrainUnknown(
-        f"{action.pool} is not drained after {action.hard:g} s: {why}",
-        now="Its instances run on; nothing was stopped.",
-        next=("changeover status", "changeover resume"),
-    )
-
-
-def _cut_before(ctx: Context) -> int:
-    return sum(int(e.data["count"]) for e in ctx.events if e.kind == "cut")
 
 
 # a share that somebody watches (rule R14) ----------------------------------------------------------

@@ -109,11 +109,22 @@ def _drain(data: Data) -> str:
     parts = [f"{data.get('in_flight', 0)} in flight"]
     if data.get("seconds"):
         parts.append(f"after {words.duration(float(data['seconds']))}")
+    account: Data = data.get("account") or {}
+    parts += [f"{_kinds(account[end])} {end}" for end in ("finished", "moved") if account.get(end)]
     if data.get("cut"):
-        parts.append(f"{words.many(int(data['cut']), 'request')} CUT")
+        cut = account.get("cut")
+        parts.append(f"{_kinds(cut) if cut else words.many(int(data['cut']), 'request')} CUT")
+    if account.get("lost"):
+        parts.append(f"{words.count(int(account['lost']))} lost sight of")
     if data.get("says"):
         parts.append(str(data["says"]))
     return ", ".join(parts)
+
+
+def _kinds(counts: Data) -> str:
+    return " and ".join(
+        f"{words.count(int(n))} {kind if n != 1 else kind.removesuffix('s')}" for kind, n in counts.items()
+    )
 
 
 def _gate(data: Data) -> str:

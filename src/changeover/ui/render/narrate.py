@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from changeover.core.steps import Gate, Plan
 from changeover.ui.render import evidence, words
@@ -110,7 +111,16 @@ class Narrator:
                     at, "waiting", task, f"{_number(data.get('requests'))} still in flight {data.get('detail', '')}"
                 )
             case "cut":
-                yield Line(at, "failed", task, f"{data.get('count')} requests were cut at the deadline")
+                yield Line(
+                    at,
+                    "failed",
+                    task,
+                    f"{data.get('count')} {'' if data.get('closed') else 'requests '}were cut at the deadline{_closed(data)}",
+                )
+            case "signalled":
+                yield Line(
+                    at, "note", f"{len(data['instances'])} instances were told to send long-lived connections away"
+                )
             case "unhealthy":
                 yield Line(at, "warn", f"{data.get('instance')} is not ready", str(data.get("note", "")))
             case "healthy":
@@ -157,6 +167,16 @@ def _quoted(note: object) -> str:
 
 def _note(note: object, then: str) -> str:
     return "; ".join(part for part in (_quoted(note), then) if part)
+
+
+def _closed(data: Mapping[str, Any]) -> str:
+    """What was closed, one by one, the first three."""
+    closed = data.get("closed") or ()
+    each = [
+        f"{c['kind']} on {c['instance']}, {c['age']:g} s old{' ' + c['path'] if c['path'] else ''}" for c in closed[:3]
+    ]
+    more = f", and {len(closed) - 3} more" if len(closed) > 3 else ""
+    return f": {'; '.join(each)}{more}" if each else ""
 
 
 def _number(found: object) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.contract.balancer_cases import TestFence
 
 from changeover.core.errors import AwsAccountRefused, BalancerRefused, FencedOut
 from changeover.core.model import Route, Slot
@@ -19,6 +18,7 @@ from changeover.drivers.balancers.aws_back import Shared
 from changeover.drivers.balancers.aws_flight import Moment, Seen, Witness
 from changeover.drivers.balancers.aws_note import Note
 from changeover.drivers.balancers.aws_session import Access, demand_ours
+from changeover.testing.cases import TestFence
 
 BLUE = "arn:aws:elasticloadbalancing:eu-central-1:210987654321:targetgroup/blue/1"
 GREEN = "arn:aws:elasticloadbalancing:eu-central-1:210987654321:targetgroup/green/2"

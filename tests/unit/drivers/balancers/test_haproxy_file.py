@@ -6,10 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
-from tests.contract.balancer_cases import TestFence
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable, FencedOut
 from changeover.drivers.balancers.haproxy_file import MapFile, MapText, parse_map, render_map
+from changeover.testing.cases import TestFence
 
 OLD, NEW = "blue:green:0:0:0:old", "green:blue:0:0:0:new"
 

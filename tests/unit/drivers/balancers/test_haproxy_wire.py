@@ -211,7 +211,8 @@ def test_tables() -> None:
 
 def test_sessions() -> None:
     line = "0x7f32: proto=tcpv4 src=1.2.3.4:5 fe=web be=app_blue srv=blue1 ts=00 epoch=0 age=4s calls=2 rq[f=c0]\n\n"
-    assert wire.parse_sessions(line) == (wire.Session("0x7f32", "app_blue", "blue1", "4s"),)
+    assert wire.parse_sessions(line) == (wire.Session("0x7f32", "app_blue", "blue1", "4s", client="1.2.3.4:5"),)
+    assert wire.parse_sessions(line.replace("4s", "1h2m"))[0].seconds == 3720
     with pytest.raises(BalancerRefused):
         wire.parse_sessions("0x7f32: proto=tcpv4 src=1.2\n")
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from cyclopts import Parameter, validators
+
 from changeover.core.errors import Exit
 from changeover.ui.cli.options import PLAIN, Common, Flag, Injected
 from changeover.ui.cli.session import Session
@@ -15,7 +17,8 @@ from changeover.ui.render import documents
 def demo(
     *,
     scenario: str = "release",
-    balancer: Literal["envoy", "haproxy", "alb", "elb"] = "envoy",
+    balancer: Literal["envoy", "haproxy", "haproxy-servers", "alb", "elb"] = "envoy",
+    balancers: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 1,
     database: Literal["sqlite", "postgresql", "mariadb"] = "sqlite",
     changes: Literal["operations", "sql"] = "operations",
     keep: Annotated[bool, Flag] = False,
@@ -31,6 +34,8 @@ def demo(
         What is played; an unknown name lists all of them.
     balancer
         Which load balancer; alb and elb are a stand-in for AWS on this machine.
+    balancers
+        How many of them at once, in front of the same instances.
     database
         Which database.
     changes
@@ -41,7 +46,11 @@ def demo(
         Where the files go; a temporary folder if it is left out.
     """
     say = session.terminal.say
-    answer = dict(session.doors.demo(scenario, balancer, database, folder=folder, keep=keep, say=say, changes=changes))
+    answer = dict(
+        session.doors.demo(
+            scenario, balancer, database, folder=folder, keep=keep, say=say, changes=changes, balancers=balancers
+        )
+    )
     words = "" if session.common.json else session.doors.demo_words(answer)
     session.answer(words, {**documents.head("demo", session.now()), **answer})
     return Exit.DONE if answer.get("verdict") == "ok" else Exit.FAILED

@@ -1,11 +1,8 @@
-"""What a balancer fixture offers to the contract suite.
-
-The module `tests.fixtures.KIND` (memory_balancer, haproxy, envoy) has a context manager `balancer_under_test()` that
-yields a `BalancerUnderTest` and leaves nothing running.
+"""What a driver's tests bring: a balancer that runs, with instances behind it; and what the suite works with.
 
 The balancer starts with two pools, `blue` and `green`, two instances each, everything healthy, all traffic on blue
-(`START` is its route). Instances are `tests.fixtures.instances` servers: they answer every request with their pool in
-the header `x-pool` and with JSON whose `headers` are the request's.
+(`START` is its route). Instances answer every request with their pool in the header `x-pool` and with JSON whose `headers` are the
+request's; `/slow?s=SECONDS` answers after that time.
 """
 
 from __future__ import annotations
@@ -41,7 +38,7 @@ class Reply:
 class BalancerUnderTest(Protocol):
     """One running balancer, its instances, and the driver that is tested."""
 
-    kind: str  # "memory", "haproxy", "envoy": for the few cases that a driver cannot have
+    kind: str  # "memory", "haproxy", "envoy", …: for people
     driver: Balancer
 
     def second(self) -> Balancer:
@@ -112,7 +109,7 @@ def until(condition: Callable[[], object], within: float = 10.0, every: float = 
 
 
 def pools_of(replies: Sequence[Reply]) -> dict[str, int]:
-    """pool -> how many answers."""
+    """Pool -> how many answers."""
     counts: dict[str, int] = {}
     for reply in replies:
         counts[reply.pool] = counts.get(reply.pool, 0) + 1

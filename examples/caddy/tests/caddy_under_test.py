@@ -1,0 +1,138 @@
+"""A real Caddy with two pools of instances, on 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from changeover_caddy import config
+from changeover_caddy.driver import OURS, CaddyBalancer, CaddySettings
+from tests.fixtures.instances import Instance, pool
+from tests.fixtures.need import need
+
+from changeover.core.model import Route
+from changeover.testing.cases import BLUE, GREEN, START, Reply, fetch, in_background, until
+
+SECRET = "s" * 43
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Caddy:
+    """`BalancerUnderTest`."""
+
+    kind = "caddy"
+    salted = False
+
+    def __init__(self, directory: Path, pools: Mapping[str, list[Instance]]) -> None:
+        self.directory, self.pools, self.port = directory, pools, free_port()
+        self.admin, self.file = str(directory / "admin.sock"), directory / "caddy.json"
+        (directory / "secret").write_text(SECRET)
+        (directory / "access.log").touch()
+        self.driver = self.second()
+        ours = config.route_object(START, self.driver.settings.pools, SECRET, "/health", token=0, run="")
+        self.file.write_text(
+            json.dumps(config.first(self.admin, f"127.0.0.1:{self.port}", str(directory / "access.log"), ours))
+        )
+        self._log = (directory / "caddy.out").open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def second(self) -> CaddyBalancer:
+        d = self.directory
+        addresses = {p: tuple(i.address for i in each) for p, each in self.pools.items()}
+        return CaddyBalancer(
+            CaddySettings(
+                "caddy",
+                f"http://127.0.0.1:{self.port}",
+                addresses,
+                self.admin,
+                str(self.file),
+                str(d / "secret"),
+                str(d / "access.log"),
+            )
+        )
+
+    def start(self) -> None:
+        argv = ["caddy", "run", "--config", str(self.file)]
+        env = {
+            "HOME": str(self.directory),
+            "XDG_DATA_HOME": str(self.directory),
+            "XDG_CONFIG_HOME": str(self.directory),
+        }
+        self._process = subprocess.Popen(
+            argv, stdout=self._log, stderr=self._log, env={**env, "PATH": "/usr/bin:/bin:/usr/local/bin"}
+        )
+        until(lambda: Path(self.admin).exists() and self.get().status == 200, within=15)
+        time.sleep(0.5)  # both pools are checked at least twice
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGKILL)
+            process.wait(5)
+            Path(self.admin).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self.stop()
+        self._log.close()
+
+    def get(self, path: str = "/", headers: Mapping[str, str] | None = None) -> Reply:
+        return fetch(self.port, path, headers)
+
+    def slow(self, seconds: float) -> contextlib.AbstractContextManager[Callable[[], Reply]]:
+        return in_background(lambda: self.get(f"/slow?s={seconds}"))
+
+    def kill(self, pool: str) -> None:
+        for instance in self.pools[pool]:
+            instance.stop()
+
+    def revive(self, pool: str) -> None:
+        for instance in self.pools[pool]:
+            instance.start()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def break_control(self) -> None:
+        Path(self.admin).rename(self.admin + ".away")
+
+    def mend_control(self) -> None:
+        Path(self.admin + ".away").rename(self.admin)
+
+    def now(self) -> float:
+        return time.time()
+
+    def wait_until(self, at: float) -> None:
+        until(lambda: time.time() > at, within=max(1.0, at - time.time() + 5))
+
+    def change_by_hand(self, route: Route) -> None:
+        ours = config.route_object(route, self.driver.settings.pools, SECRET, "/health", token=0, run="hand")
+        status, said, _ = self.driver._ask("PATCH", OURS, ours)
+        assert status == 200, said
+
+
+@contextlib.contextmanager
+def caddy() -> Iterator[Caddy]:
+    need("caddy")
+    directory = Path(tempfile.mkdtemp(prefix="co-cad-"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        pools = {name: stack.enter_context(pool(name)) for name in (BLUE, GREEN)}
+        running = Caddy(directory, pools)
+        stack.callback(running.close)
+        running.start()
+        yield running
