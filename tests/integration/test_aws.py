@@ -16,6 +16,7 @@ import pytest
 from tests.fixtures.aws_release import Scene, scene
 
 from changeover.core.errors import (
+    NOTHING_CHANGED,
     AwsAccountRefused,
     AwsDenied,
     AwsRejected,
@@ -199,8 +200,7 @@ def test_a_target_that_is_no_instance_is_found_by_doctor(alb):
     assert any("127.0.0.1:8101" in f.detail and "not registered" in f.detail for f in bad)
 
 
-def test_a_taken_priority_is_named_and_everything_is_put_back(alb):
-    """The preview's rule cannot be made: the weights and the note that were changed before it are as they were."""
+def test_a_taken_priority_is_named_before_anything_is_changed(alb):
     alb.standin.client("elbv2").create_rule(
         ListenerArn=alb.layout.listeners[0],
         Priority=1,
@@ -209,6 +209,21 @@ def test_a_taken_priority_is_named_and_everything_is_put_back(alb):
     )
     driver = AlbBalancer(replace(alb.balancer().settings, leave_others=True), alb.clock, alb.town)
     assert any("priority 1" in f.detail and not f.ok and f.fatal for f in driver.inspect())
+    for ask in (driver.stage, driver.commit):
+        with nothing_changes(alb), pytest.raises(AwsRejected, match="priority 1 belongs to another rule") as caught:
+            ask(GREEN, TestFence())
+        assert caught.value.reason == "PriorityInUse"
+        assert caught.value.now == NOTHING_CHANGED
+
+
+def test_a_priority_that_is_taken_meanwhile_puts_everything_back(alb):
+    """The preview's rule cannot be made: the weights and the note that were changed before it are as they were."""
+    driver = alb.balancer()
+
+    def script(call: Call) -> Refused | None:
+        return Refused("PriorityInUse", "taken a moment ago") if call.action == "CreateRule" else None
+
+    alb.standin.front.script = script
     with pytest.raises(AwsRejected) as caught:
         driver.commit(GREEN, TestFence())
     assert caught.value.reason == "PriorityInUse"
@@ -647,6 +662,21 @@ def test_an_old_answer_is_not_believed(alb):
     assert driver.commit(GREEN, TestFence()).route == GREEN
     for _ in range(10):
         assert driver.read().route == GREEN
+
+
+@pytest.mark.parametrize("kind", ["alb", "elb"])
+def test_what_can_be_refused_is_refused_at_staging_and_nothing_is_changed(kind, tmp_path):
+    with scene(tmp_path, kind, Weather(1)) as at:
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence(token=5))
+        with nothing_changes(at):
+            driver.stage(GREEN, TestFence(token=5))
+            with pytest.raises(FencedOut):
+                driver.stage(GREEN, TestFence(token=4))
+            with pytest.raises(FencedOut):
+                driver.stage(GREEN, TestFence(token=5, lost=True))
+            with pytest.raises(BalancerRefused):
+                driver.stage(Route("blue", "purple"), TestFence(token=5))
 
 
 def test_a_newer_owner_is_respected(alb):
