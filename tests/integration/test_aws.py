@@ -16,6 +16,7 @@ import pytest
 from tests.fixtures.aws_release import Scene, scene
 
 from changeover.core.errors import (
+    NOTHING_CHANGED,
     AwsAccountRefused,
     AwsDenied,
     AwsRejected,
@@ -199,8 +200,7 @@ def test_a_target_that_is_no_instance_is_found_by_doctor(alb):
     assert any("127.0.0.1:8101" in f.detail and "not registered" in f.detail for f in bad)
 
 
-def test_a_taken_priority_is_named_and_everything_is_put_back(alb):
-    """The preview's rule cannot be made: the weights and the note that were changed before it are as they were."""
+def test_a_taken_priority_is_named_before_anything_is_changed(alb):
     alb.standin.client("elbv2").create_rule(
         ListenerArn=alb.layout.listeners[0],
         Priority=1,
@@ -209,6 +209,21 @@ def test_a_taken_priority_is_named_and_everything_is_put_back(alb):
     )
     driver = AlbBalancer(replace(alb.balancer().settings, leave_others=True), alb.clock, alb.town)
     assert any("priority 1" in f.detail and not f.ok and f.fatal for f in driver.inspect())
+    for ask in (driver.stage, driver.commit):
+        with nothing_changes(alb), pytest.raises(AwsRejected, match="priority 1 belongs to another rule") as caught:
+            ask(GREEN, TestFence())
+        assert caught.value.reason == "PriorityInUse"
+        assert caught.value.now == NOTHING_CHANGED
+
+
+def test_a_priority_that_is_taken_meanwhile_puts_everything_back(alb):
+    """The preview's rule cannot be made: the weights and the note that were changed before it are as they were."""
+    driver = alb.balancer()
+
+    def script(call: Call) -> Refused | None:
+        return Refused("PriorityInUse", "taken a moment ago") if call.action == "CreateRule" else None
+
+    alb.standin.front.script = script
     with pytest.raises(AwsRejected) as caught:
         driver.commit(GREEN, TestFence())
     assert caught.value.reason == "PriorityInUse"
@@ -311,6 +326,67 @@ def test_instances_that_were_taken_out_again_are_not_drained_at_once(witness, tm
         assert driver.in_flight("green").is_zero
 
 
+# a pool that may still be reached is never empty -------------------------------------------------------------
+
+
+def weights_by_hand(at: Scene, listener: int, **weights: int) -> None:
+    """In the console: no word of it in the note."""
+    groups = [{"TargetGroupArn": at.layout.groups[p], "Weight": w} for p, w in weights.items()]
+    forward = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}}
+    at.standin.client("elbv2").modify_listener(
+        ListenerArn=at.places[listener], DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
+    )
+
+
+def test_by_time_a_pool_that_gets_traffic_is_never_empty(tmp_path):
+    """Whatever says that it does: the note, or one listener of two."""
+    with scene(tmp_path, "alb", Weather(1), witness=False) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").is_zero
+        assert driver.in_flight("blue").requests is None
+        weights_by_hand(at, 1, blue=1, green=1)
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").requests is None
+        weights_by_hand(at, 0, blue=0, green=1)
+        weights_by_hand(at, 1, blue=0, green=1)
+        assert driver.in_flight("blue").requests is None, "the note still gives it everything"
+
+
+def test_by_time_instances_that_are_registered_are_never_empty(tmp_path):
+    with scene(tmp_path, "elb", Weather(1), witness=False) as at:
+        at.world.run("green", "1.1.0")
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").is_zero
+        assert driver.in_flight("blue").requests is None
+        at.standin.client("elb").register_instances_with_load_balancer(
+            LoadBalancerName=at.layout.name, Instances=[{"InstanceId": at.layout.instances["green"][0]}]
+        )
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").requests is None
+
+
+def test_an_old_answer_empties_no_pool(tmp_path):
+    """An answer of before the share shows a pool that has long been idle."""
+    with scene(tmp_path, "alb", Weather(1), witness=False) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        at.clock.sleep(400.0)
+        assert driver.in_flight("green").is_zero
+        at.standin.weather = at.standin.world.weather = Weather(1, stale=1.0, stale_for=(500.0, 500.0))
+        driver.commit(Route("blue", "green", 3400, mark="share"), TestFence())
+        for _ in range(10):
+            assert driver.in_flight("green").requests is None
+            at.clock.sleep(1.0)
+
+
 def test_a_permission_that_is_missing_for_one_listener_only_is_put_back_at_the_other(alb):
     driver = alb.balancer()
     driver.commit(BLUE, TestFence())
@@ -364,8 +440,7 @@ def test_a_preview_whose_reply_was_lost_is_found_although_answers_are_old(alb):
 
 
 def test_an_instance_that_no_pool_has_is_named(elb):
-    one = elb.standin.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=subnet(elb))
-    name = one["Instances"][0]["InstanceId"]
+    (name,) = seed.run(elb.standin, subnet(elb), 1)
     elb.standin.world.network[name] = ("127.0.0.1", 1)
     elb.standin.client("elb").register_instances_with_load_balancer(
         LoadBalancerName=elb.layout.name, Instances=[{"InstanceId": name}]
@@ -380,8 +455,7 @@ def subnet(at: Scene) -> str:
 
 def test_an_instance_in_another_vpc_or_nowhere_is_named(elb):
     _, subnets = seed.vpc(elb.standin, "127.1.0.0/16")
-    far = elb.standin.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=subnets[0])
-    name, own = far["Instances"][0]["InstanceId"], elb.layout.instances
+    (name,), own = seed.run(elb.standin, subnets[0], 1), elb.layout.instances
     elb.layout = replace(elb.layout, instances={**own, "green": (own["green"][0], name)})
     refused_everywhere(elb, "CO-0804", name, "another VPC")
     elb.layout = replace(elb.layout, instances={**own, "green": (own["green"][0], "i-0fedcba9876543210")})
@@ -588,6 +662,21 @@ def test_an_old_answer_is_not_believed(alb):
     assert driver.commit(GREEN, TestFence()).route == GREEN
     for _ in range(10):
         assert driver.read().route == GREEN
+
+
+@pytest.mark.parametrize("kind", ["alb", "elb"])
+def test_what_can_be_refused_is_refused_at_staging_and_nothing_is_changed(kind, tmp_path):
+    with scene(tmp_path, kind, Weather(1)) as at:
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence(token=5))
+        with nothing_changes(at):
+            driver.stage(GREEN, TestFence(token=5))
+            with pytest.raises(FencedOut):
+                driver.stage(GREEN, TestFence(token=4))
+            with pytest.raises(FencedOut):
+                driver.stage(GREEN, TestFence(token=5, lost=True))
+            with pytest.raises(BalancerRefused):
+                driver.stage(Route("blue", "purple"), TestFence(token=5))
 
 
 def test_a_newer_owner_is_respected(alb):

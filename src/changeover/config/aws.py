@@ -61,6 +61,13 @@ class InFlight(Section):
     last_arrival: PlainText | None = Field(
         default=None, description="its key with the time of the last request, in seconds since 1970; nested with dots"
     )
+    websockets: PlainText | None = Field(
+        default=None, description="its key with the open websockets, which `in_flight` does not count; nested with dots"
+    )
+    event_streams: PlainText | None = Field(
+        default=None,
+        description="its key with the open event streams, which `in_flight` does not count; nested with dots",
+    )
 
 
 class ReadBack(Section):

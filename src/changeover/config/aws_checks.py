@@ -61,7 +61,18 @@ def with_release(balancer: Alb | Elb, release: ReleasePolicy) -> Iterator[Hint]:
                 yield ("release", "shift", n), f"{format_percent(share)} is finer than 0.1%, the finest share of an ALB"
     if release.at_deadline() is AtDeadline.CUT:
         yield ("release", "drain", "at_deadline"), "a load balancer of AWS cannot cut requests; write wait or hold"
+    yield from _lasting(balancer, release)
     lag = balancer.metrics.lag
     if release.bake <= lag and len(release.shift) > 1:
         bake, late = format_duration(release.bake), format_duration(lag)
         yield ("release", "bake"), f"{bake} is not longer than the lag of the metrics, {late}: nothing would be judged"
+
+
+def _lasting(balancer: Alb | Elb, release: ReleasePolicy) -> Iterator[Hint]:
+    """A policy for a kind needs somebody who counts it; and what AWS cannot cut, no deadline can."""
+    for kind in ("websockets", "event_streams"):
+        policy, here = getattr(release.long_lived, kind).policy, ("release", "long_lived", kind, "policy")
+        if policy == "cut":
+            yield here, "a load balancer of AWS cannot cut connections; write wait or signal"
+        elif policy != "wait" and (balancer.in_flight is None or getattr(balancer.in_flight, kind) is None):
+            yield here, f"nobody counts them: name their key, `in_flight.{kind}`, at the balancer {balancer.name}"

@@ -23,7 +23,7 @@ from changeover.core.model import Policy, Slot
 if TYPE_CHECKING:
     from changeover.config import Balancer as Configured
     from changeover.config import Settings
-    from changeover.config.aws import Alb, Elb
+    from changeover.config.aws import Alb, Elb, InFlight
 
 LEAVES = ".wires.json"
 
@@ -59,7 +59,7 @@ class Aws:
     region: str
     profile: str
     endpoint: str
-    in_flight: tuple[str, str, str] | None
+    in_flight: tuple[str, ...] | None  # path, requests, last arrival, websockets, event streams
     propagation: float
     quiet: float
     read_back: tuple[int, float, float]
@@ -298,7 +298,7 @@ def _aws(wanted: Alb | Elb) -> Aws:
         wanted.region,
         wanted.profile or "",
         wanted.endpoint or "",
-        None if flight is None else (flight.get, flight.in_flight, flight.last_arrival or ""),
+        None if flight is None else _in_flight(flight),
         wanted.propagation,
         wanted.quiet,
         (wanted.read_back.times, wanted.read_back.every, wanted.read_back.within),
@@ -315,6 +315,11 @@ def _aws(wanted: Alb | Elb) -> Aws:
         stickiness=wanted.stickiness,
         leave_others=wanted.other_rules == "leave",
     )
+
+
+def _in_flight(flight: InFlight) -> tuple[str, ...]:
+    keys = (flight.last_arrival, flight.websockets, flight.event_streams)
+    return (flight.get, flight.in_flight, *(key or "" for key in keys))
 
 
 def _database(settings: Settings) -> Database | None:

@@ -109,13 +109,11 @@ class Front:
         return [reply.body]
 
     def _note(self, call: Call, fate: Fate, reply: Reply | None) -> None:
-        heard = fate is Fate.FINE and reply is not None
-        true = (
-            heard
-            and reply is not None
-            and (not call.looks or reply is self._truth or _words(reply) == _words(self._answer(call)))
+        heard = reply if fate is Fate.FINE else None
+        true = heard is not None and (
+            not call.looks or heard is self._truth or _words(heard) == _words(self._answer(call))
         )
-        self.log.append(Told(self.world.now(), call.action, call.asked, call.looks, heard, true))
+        self.log.append(Told(self.world.now(), call.action, call.asked, call.looks, heard is not None, true))
 
     def _meet(self, fate: Fate, call: Call | None, environ: Environ, body: bytes) -> Reply | None:
         """What the caller gets; None: the connection is cut."""

@@ -56,6 +56,14 @@ def group(standin: StandIn, name: str, in_vpc: str, *, every: int = 5, threshold
     return str(made["TargetGroups"][0]["TargetGroupArn"])
 
 
+def run(standin: StandIn, subnet: str, count: int) -> tuple[str, ...]:
+    """EC2 instances. Returns their ids."""
+    ec2 = standin.client("ec2")
+    image = ec2.describe_images(Owners=["self"])["Images"] or [ec2.register_image(Name="shop")]
+    made = ec2.run_instances(ImageId=image[0]["ImageId"], MinCount=count, MaxCount=count, SubnetId=subnet)
+    return tuple(str(i["InstanceId"]) for i in made["Instances"])
+
+
 def alb(
     standin: StandIn,
     pools: Mapping[str, Sequence[tuple[str, int]]],
@@ -102,7 +110,7 @@ def classic(
     An EC2 instance has one address and all instances one port; here each is somewhere on 127.0.0.1, and the stand-in's
     network knows where.
     """
-    ec2, elb = standin.client("ec2"), standin.client("elb")
+    elb = standin.client("elb")
     made, subnets = vpc(standin)
     elb.create_load_balancer(
         LoadBalancerName=name, Subnets=subnets,
@@ -119,10 +127,7 @@ def classic(
     )
     instances: dict[str, tuple[str, ...]] = {}
     for pool, places in pools.items():
-        run = ec2.run_instances(
-            ImageId="ami-12c6146b", MinCount=len(places), MaxCount=len(places), SubnetId=subnets[0]
-        )["Instances"]
-        instances[pool] = tuple(str(i["InstanceId"]) for i in run)
+        instances[pool] = run(standin, subnets[0], len(places))
         standin.world.network.update(zip(instances[pool], ((h, p) for h, p in places), strict=True))
     first = next(iter(instances.values()))
     elb.register_instances_with_load_balancer(LoadBalancerName=name, Instances=[{"InstanceId": i} for i in first])

@@ -29,7 +29,7 @@ from changeover.core.errors import (
 from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading, Slot
 from changeover.core.ports import Capabilities, Clock, Fence, Finding, Meter, Web
 from changeover.drivers.balancers import alb_by_hand, aws_flight, aws_note, aws_policy
-from changeover.drivers.balancers.alb_inspect import findings
+from changeover.drivers.balancers.alb_inspect import FREE_PRIORITY, findings
 from changeover.drivers.balancers.alb_route import (
     PREVIEW_HEADER,
     STEP,
@@ -40,7 +40,7 @@ from changeover.drivers.balancers.alb_route import (
     parse,
     preview_actions,
 )
-from changeover.drivers.balancers.alb_survey import Plot, Rule, Survey, look, problems
+from changeover.drivers.balancers.alb_survey import Plot, Rule, Survey, holder, look, problems
 from changeover.drivers.balancers.aws_back import ReadBack, Reader, Shared
 from changeover.drivers.balancers.aws_flight import Witness
 from changeover.drivers.balancers.aws_meter import CloudWatch
@@ -189,6 +189,24 @@ class AlbBalancer:
 
     # changing -----------------------------------------------------------------------------------------
 
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Raises what a commit would raise, as far as it can be seen before anything is changed."""
+        demand(route, self._plot.terms)
+        fence.check()
+        self._demand_possible(self._reader.believed(self._sound, self._fits), fence)
+
+    def _demand_possible(self, survey: Survey, fence: Fence) -> None:
+        known, _ = aws_note.understood(survey.note)
+        aws_note.demand(known, fence, self._noted())
+        priority = self.settings.preview_priority
+        other = holder(survey, priority)
+        if other is not None:
+            raise AwsRejected(
+                f"the preview's rule cannot be made: the priority {priority} belongs to another rule: {other.name}",
+                reason="PriorityInUse",
+                next=(FREE_PRIORITY, "changeover doctor"),
+            )
+
     def commit(self, route: Route, fence: Fence) -> RouteReading:
         """Note, listeners and rules, preview; then looks in a row until all agree. What AWS refuses half way is put back.
 
@@ -200,8 +218,8 @@ class AlbBalancer:
         survey = self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)
+        self._demand_possible(survey, fence)
         known, _ = aws_note.understood(survey.note)
-        aws_note.demand(known, fence, self._noted())
         first = aws_note.before(route, fence, self.clock.now(), known, settled=before.settled)
         self._write_note(first, fence, until)
         changed: list[Rule] = []

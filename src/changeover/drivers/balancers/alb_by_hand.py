@@ -121,9 +121,10 @@ def wait_drained(
     if witness is None:
         words = f"# nobody counts what is in flight on {pool}: this waits as long as a request may last"
         return (words, f"sleep {within:.0f}")
-    key = witness.in_flight.rpartition(".")[2]
     asks = [
-        f"curl -sS -m 5 {quote(f'http://{slot.address}{witness.get}')} | grep -qE {quote(_zero(key))}" for slot in slots
+        f"curl -sS -m 5 {quote(f'http://{slot.address}{witness.get}')} | grep -qE {quote(_zero(key.rpartition('.')[2]))}"
+        for slot in slots
+        for key in witness.counts
     ]
     words = f"{pool} still has requests in flight, or an instance does not say; do not stop it"
     return (

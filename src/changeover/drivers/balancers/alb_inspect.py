@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from changeover.core.errors import BalancerUnreachable, ChangeoverError
 from changeover.core.ports import Finding
 from changeover.drivers.balancers import aws_flight
-from changeover.drivers.balancers.alb_survey import Plot, Survey, left_alone, problems
+from changeover.drivers.balancers.alb_survey import Plot, Survey, holder, left_alone, problems
 from changeover.drivers.balancers.aws_secret import Secret
 
 if TYPE_CHECKING:
     from changeover.drivers.balancers.alb import AlbBalancer
+
+FREE_PRIORITY = "preview_priority: a number that no rule of the listener has, smaller than those of its rules"
 
 
 def findings(balancer: AlbBalancer, plot: Plot, secret: Secret) -> Sequence[Finding]:
@@ -114,10 +116,9 @@ def _preview(balancer: AlbBalancer, survey: Survey) -> Iterator[Finding]:
     first = survey.places[0]
     if survey.preview is not None or first is None:
         return
-    wanted = str(balancer.settings.preview_priority)
-    holder = next((r for r in survey.rules if r.listener == first.listener and r.priority == wanted), None)
-    if holder is not None:
-        fix = "preview_priority: a number that no rule of the listener has, smaller than those of its rules"
-        yield Finding("preview", False, f"the priority {wanted} belongs to another rule: {holder.name}", fix)
-    elif not first.default and int(first.priority) < int(wanted):
+    wanted = balancer.settings.preview_priority
+    other = holder(survey, wanted)
+    if other is not None:
+        yield Finding("preview", False, f"the priority {wanted} belongs to another rule: {other.name}", FREE_PRIORITY)
+    elif not first.default and int(first.priority) < wanted:
         yield Finding("preview", False, f"{first.name} comes before it", f"preview_priority: below {first.priority}")

@@ -229,6 +229,14 @@ def _others(survey: Survey, plot: Plot) -> Iterator[ChangeoverError]:
             )
 
 
+def holder(survey: Survey, priority: int) -> Rule | None:
+    """The rule that has the preview's priority, while the preview is not there."""
+    first = survey.places[0]
+    if survey.preview is not None or first is None:
+        return None
+    return next((r for r in survey.rules if r.listener == first.listener and r.priority == str(priority)), None)
+
+
 def _words(rule: Rule) -> str:
     kinds = ", ".join(str(c.get("Field", "?")) for c in rule.conditions) or "everything"
     return f"{kinds}: {', '.join(str(a.get('Type', '?')) for a in rule.actions)}"

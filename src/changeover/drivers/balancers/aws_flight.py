@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from changeover.core.model import InFlight, Slot
+from changeover.core.model import InFlight, Lasting, Slot
 from changeover.core.ports import Finding, Web
 
 REFUSED = "nothing listens there"  # as `drivers.web` says it
@@ -27,12 +27,26 @@ REFUSED = "nothing listens there"  # as `drivers.web` says it
 class Witness:
     """Where an instance counts: path, and keys of its JSON object, nested with dots. "" for a key that it has not.
 
-    `last_arrival` is epoch seconds, 0 or null before the first.
+    `last_arrival` is epoch seconds, 0 or null before the first. `websockets` and `event_streams` are open connections of that kind,
+    which `in_flight` does not count.
     """
 
     get: str
     in_flight: str = "in_flight"
     last_arrival: str = ""
+    websockets: str = ""
+    event_streams: str = ""
+
+    @property
+    def kinds(self) -> Mapping[Lasting, str]:
+        """Kind of long-lived connections -> its key, of those that the application counts."""
+        named = {Lasting.WEBSOCKETS: self.websockets, Lasting.EVENT_STREAMS: self.event_streams}
+        return {kind: key for kind, key in named.items() if key}
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """Every key that must be 0 when nothing is in flight."""
+        return (self.in_flight, *self.kinds.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,7 @@ class Seen:
     last: float = 0.0
     gone: bool = False
     note: str = ""
+    kinds: Mapping[str, int] = field(default_factory=dict)
 
 
 def ask(web: Web, witness: Witness, slots: Sequence[Slot], timeout: float) -> tuple[Seen, ...]:
@@ -61,9 +76,10 @@ def _ask(web: Web, witness: Witness, slot: Slot, timeout: float) -> Seen:
         data = json.loads(answer.body)
         count = number(data, witness.in_flight)
         last = number(data, witness.last_arrival) if witness.last_arrival else 0.0
+        kinds = {kind.value: int(number(data, key)) for kind, key in witness.kinds.items()}
     except (ValueError, TypeError) as error:
         return Seen(slot, None, note=f"no count: {error}")
-    return Seen(slot, int(count), last)
+    return Seen(slot, int(count), last, kinds=kinds)
 
 
 def number(data: Any, path: str) -> float:
@@ -100,14 +116,16 @@ def by_application(seen: Sequence[Seen], moment: Moment) -> InFlight:
     if silent:
         return InFlight(None, None, f"{silent[0].slot.name} does not say: {silent[0].note}")
     total = sum(s.count or 0 for s in seen)
-    if total or moment.carries:
-        return InFlight(total, 0, "counted by the application")
+    kinds = {kind: sum(s.kinds.get(kind, 0) for s in seen) for kind in sorted({k for s in seen for k in s.kinds})}
+    lasting = sum(kinds.values())
+    if total or lasting or moment.carries:
+        return InFlight(total, lasting, "counted by the application", kinds=kinds)
     if moment.asked < moment.propagation:
         return InFlight(None, None, f"counted zero, {moment.asked:.0f} s after the change: it may still be spreading")
     latest = max((s.last for s in seen), default=0.0)
     if moment.now - latest < moment.quiet:
         return InFlight(None, None, "counted zero, but requests still arrived a moment ago")
-    return InFlight(0, 0, "counted by the application")
+    return InFlight(0, 0, "counted by the application", kinds=kinds)
 
 
 def by_time(delay: float, moment: Moment) -> InFlight:
@@ -132,4 +150,5 @@ def findings(witness: Witness | None, delay: float, at: str, hard: float = 0.0) 
             fix = f"release.drain.hard: {delay:.0f}s or more; or {fix}"
         return Finding(at, False, words, fix, fatal=False)
     arrivals = "" if witness.last_arrival else "; without `last_arrival` only the count is looked at"
-    return Finding(at, True, f"the instances count for themselves: {witness.get} {witness.in_flight}{arrivals}")
+    counted = ", ".join(witness.counts)
+    return Finding(at, True, f"the instances count for themselves: {witness.get} {counted}{arrivals}")

@@ -144,6 +144,14 @@ class ElbBalancer:
 
     # changing -----------------------------------------------------------------------------------------
 
+    def stage(self, route: Route, fence: Fence) -> None:
+        """Raises what a commit would raise, as far as it can be seen before anything is changed."""
+        demand(route, self._terms)
+        fence.check()
+        survey = self._reader.believed(self._sound, self._fits)
+        known, _ = aws_note.understood(survey.note)
+        aws_note.demand(known, fence, survey.name)
+
     def commit(self, route: Route, fence: Fence) -> RouteReading:
         """Note; register and wait until all are in service; deregister; then looks in a row until all agree.
 

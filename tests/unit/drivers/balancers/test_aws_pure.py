@@ -12,7 +12,7 @@ import pytest
 from changeover.core.errors import AwsAccountRefused, BalancerRefused, FencedOut
 from changeover.core.model import Route, Slot
 from changeover.core.ports import Answer
-from changeover.drivers.balancers import alb_route, aws_flight, aws_note, aws_policy, elb_route
+from changeover.drivers.balancers import alb_by_hand, alb_route, aws_flight, aws_note, aws_policy, elb_route
 from changeover.drivers.balancers.alb_route import NotARoute, Terms
 from changeover.drivers.balancers.aws_back import Shared
 from changeover.drivers.balancers.aws_flight import Moment, Seen, Witness
@@ -257,6 +257,20 @@ def test_what_an_instance_says_is_read_strictly(body, count, last):
     (found,) = aws_flight.ask(Says(body), Witness("/s", "n", "t.at"), SLOTS[:1], 1.0)
     assert (found.count, found.last) == (count, last)
     assert count is not None or found.note
+
+
+def test_long_lived_connections_are_told_by_kind_and_keep_a_pool_from_being_empty():
+    witness = Witness("/s", "n", websockets="open.ws", event_streams="open.sse")
+    (some,) = aws_flight.ask(Says('{"n": 0, "open": {"ws": 2, "sse": 0}}'), witness, SLOTS[:1], 1.0)
+    found = aws_flight.by_application((some,), moment())
+    assert (found.requests, found.long_lived, found.is_zero) == (0, 2, False)
+    assert found.kinds == {"websockets": 2, "event streams": 0}
+    (none,) = aws_flight.ask(Says('{"n": 0, "open": {"ws": 0, "sse": 0}}'), witness, SLOTS[:1], 1.0)
+    assert aws_flight.by_application((none,), moment()).is_zero
+    (silent,) = aws_flight.ask(Says('{"n": 0}'), witness, SLOTS[:1], 1.0)
+    assert silent.count is None, "a kind that is not told is not zero"
+    lines = " ".join(alb_by_hand.wait_drained("blue", SLOTS[:1], witness, 1.0, 10.0))
+    assert all(f'"{key}"' in lines for key in ("n", "ws", "sse"))
 
 
 def test_an_error_and_a_dead_instance_are_told_apart():
