@@ -127,3 +127,28 @@ def test_one_that_somebody_changed_by_hand_is_shown_and_not_overwritten(tmp_path
     assert both.door.drive(run, stop=lambda _: both.world.time > until) is State.HELD
     assert changed.route == hand
     assert f"{who}: blue, 90 % green" in both.door.status().world.route.problem
+
+
+@pytest.mark.parametrize(("seconds", "end"), [(5.0, State.DONE), (60.0, State.FAILED)])
+def test_one_that_has_just_started_is_waited_for_and_only_for_a_while(
+    tmp_path: Path, seconds: float, end: State
+) -> None:
+    both = pair(tmp_path, policy=CALM)
+    plan = both.door.plan("1.1.0")
+    run = both.door.submit(plan)
+    shift = next(s.key for s in plan.steps if s.action.kind == "shift")
+    started: list[float] = []
+
+    def meanwhile(_: State) -> bool:
+        now = both.world.time
+        before = plan.steps[next(n for n, s in enumerate(plan.steps) if s.key == shift) - 1].key
+        if not started and any(e.step == before and e.kind == "done" for e in both.door.events(run)):
+            both.b.unchecked = True
+            started.append(now)
+        if started and now - started[0] > seconds:
+            both.b.unchecked = False
+        return False
+
+    assert both.door.drive(run, stop=meanwhile) is end
+    assert [e.kind for e in both.door.events(run) if e.step == shift].count("unseen") == 1
+    assert both.serves("green" if end is State.DONE else "blue")
