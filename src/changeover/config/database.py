@@ -33,10 +33,10 @@ class ChangeFiles(Section):
     path: HerePath = Field(description="their directory")
 
 
-# Rows of one batch, at the most, and how long it is rested after it, in times that it took. By `bench backfill`: at full pace the
-# commits of batches of 5000 cost as much again as the rows; beside gentle ones of 5000 with a rest as long as the batch the p99 of
-# others was four times and more of the steady one, on two cores.
-BATCH = {"gentle": 1_000, "full": 50_000}
+# Rows of one batch, at the most, and how long it is rested after it, in times that it took. By `bench backfill`, on two cores: at full
+# pace the commits of batches of 5000 cost as much again as the rows. Beside gentle batches of 5000 with a rest as long as the batch the
+# p99 of others was four times and more of the steady one, of 1000 with four times the rest three times; of 100, below 1.5 times.
+BATCH = {"gentle": 100, "full": 50_000}
 REST = {"gentle": 4.0, "full": 0.0}
 
 
@@ -51,11 +51,15 @@ class Limits(Section):
     )
     pace: Literal["gentle", "full"] = Field(
         default="gentle",
-        description="gentle: a backfill rests four times as long as each batch took, and waits while replicas lag or writers wait for locks; "
+        description="gentle: a backfill rests four times as long as each batch took, and waits while replicas lag, writers wait for locks or more than `sessions` are at work; "
         "full: it does neither",
     )
     replica_lag: Annotated[float, Seconds("100ms", "1h")] = Field(
         default=5.0, description="a gentle backfill waits while a replica lags more than this"
+    )
+    sessions: Annotated[int, Ge(0), Le(100_000)] | None = Field(
+        default=None,
+        description="a gentle backfill waits while more sessions of others than this are at work in the database; left out: not looked at",
     )
     read_within: Annotated[float, Seconds("1s", "24h")] = Field(
         default=60.0,
@@ -63,7 +67,7 @@ class Limits(Section):
     )
     batch: Annotated[int, Ge(1), Le(1_000_000)] | None = Field(
         default=None,
-        description="rows of one batch of a backfill, at the most; left out: 1000, at full pace 50000",
+        description="rows of one batch of a backfill, at the most; left out: 100, at full pace 50000",
     )
 
     @property

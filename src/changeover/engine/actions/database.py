@@ -29,7 +29,7 @@ from changeover.engine.records import Facts
 
 FIRST_BATCH = 1_000  # rows
 BATCH_TARGET = 0.2  # seconds: the size is adapted so that a batch takes about this long (facts: schema 4.1)
-SMALLEST = 100  # rows
+SMALLEST = 10  # rows
 LOOK_EVERY = 1.0  # seconds between two looks at signals and at what presses the database
 LONGEST_REST = 1.0  # seconds
 NOTE_EVERY = 0.5  # seconds between two checkpoints in the journal, but for batches that take longer
@@ -220,7 +220,9 @@ def backfill(ctx: Context, action: Backfill) -> Outcome:
         filled = _Filled(ctx, index)
         try:
             while upto is not None:
+                asked = ctx.ports.clock.boottime()
                 batch = db.fill(statement, after, upto, size, ctx.hold)
+                took = ctx.ports.clock.boottime() - asked  # with its claim and its commit, which others feel as well
                 size, after = _next_size(size, batch.seconds, ctx.policy.batch), batch.hi
                 filled.add(batch, size)
                 if batch.hi is None:
@@ -228,7 +230,7 @@ def backfill(ctx: Context, action: Backfill) -> Outcome:
                 if ctx.interrupted() or ctx.ports.clock.boottime() - began > LOOK_EVERY:
                     return Again(0)
                 if ctx.policy.rest > 0:
-                    ctx.ports.clock.sleep(min(batch.seconds * ctx.policy.rest, LONGEST_REST))
+                    ctx.ports.clock.sleep(min(took * ctx.policy.rest, LONGEST_REST))
         finally:
             filled.note()
         if upto is None:
