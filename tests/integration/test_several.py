@@ -48,6 +48,18 @@ def test_all_of_them_are_changed_and_read_back(pair: Two) -> None:
     assert pair.versions() == {GREEN}
 
 
+def test_before_the_first_release_all_say_the_same_in_their_own_words() -> None:
+    with two((Haproxy, HaproxyServers)) as pair:  # one has a mark in its map, the other never heard of marks
+        driver = pair.driver()
+        own = [m.read().route for m in driver.members]
+        assert own[0] != own[1]
+        assert driver.read().settled
+        driver.members[1].commit(Route(BLUE, GREEN, 2500, mark="canary"), TestFence())
+        reading = driver.read()
+        assert not reading.settled
+        assert "a: blue; b: blue, 25 % green" in reading.problem
+
+
 def test_the_same_visitor_gets_the_same_side_at_both() -> None:
     with two() as pair:
         pair.driver().commit(Route(BLUE, GREEN, 5000, 77, mark="canary"), TestFence())

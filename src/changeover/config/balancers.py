@@ -22,7 +22,10 @@ class Haproxy(Section):
     backends: dict[Name, PlainText] = Field(description="pool: backend")
     entry: BaseUrl = Field(description="where users reach the application through this balancer")
     config: HerePath | None = Field(default=None, description="haproxy.cfg, for `doctor`")
-    log: HerePath | None = Field(default=None, description="HAProxy's access log: it tells the paths of what was cut")
+    log: HerePath | None = Field(
+        default=None,
+        description="HAProxy's access log: it tells the paths of what was cut, and how requests ended whose worker was reloaded",
+    )
 
     @property
     def targets(self) -> Mapping[str, str]:
@@ -48,7 +51,10 @@ class HaproxyServers(Section):
         default=None,
         description="the server-state file that HAProxy loads; for a configuration that something else writes",
     )
-    log: HerePath | None = Field(default=None, description="HAProxy's access log: it tells the paths of what was cut")
+    log: HerePath | None = Field(
+        default=None,
+        description="HAProxy's access log: it tells the paths of what was cut, and how requests ended whose worker was reloaded",
+    )
     reload: Annotated[tuple[str, ...], Argv()] = Field(
         default=(), description="the last resort: reloads HAProxy where weights cannot be set while it runs"
     )

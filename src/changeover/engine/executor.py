@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -75,6 +76,7 @@ class Engine:
     pools: tuple[str, str]
     plan_back: PlanBack
     _looked: float = field(default=-1e9)  # boottime of the last look at the route
+    _calm: bool = True  # that look found every balancer there and of one route
 
     # entering ------------------------------------------------------------------------------------------
 
@@ -85,7 +87,8 @@ class Engine:
             self.ports.database.claim(holder, hold)
         reading = self.ports.balancer.read()
         if reading.settled and reading.route is not None:
-            self.ports.balancer.commit(reading.route, hold)
+            with suppress(*PASSING):  # one went away just now: the step meets it, and waits for it or holds
+                self.ports.balancer.commit(reading.route, hold)
 
     # one call --------------------------------------------------------------------------------------------
 
@@ -269,11 +272,10 @@ class Engine:
         if asked is None or not _was_done(history, asked):
             return
         clock, expiry = self.ports.clock, self.policy.expiry
-        if clock.boottime() - self._looked < min(DRIFT_EVERY, expiry / 6):
+        if not self._is_time(min(DRIFT_EVERY, expiry / 6)):
             return
-        self._looked = clock.boottime()
         wanted = route_from(asked.data["route"])
-        reading = self.ports.balancer.read()
+        reading = self._look()
         foreign = next((r for r in _found(reading) if self._is_foreign(r, wanted, hold, history)), None)
         if foreign is not None:
             raise RouteDrift(
@@ -288,22 +290,31 @@ class Engine:
         mark = f"{run.id}.{asked.step}.f{hold.token}"
         self.ports.balancer.commit(replace(wanted, expires=expires, mark=mark), hold)
 
+    def _is_time(self, every: float) -> bool:
+        """Whether to look at the route again; soon, if somebody was away or something else than asked was found."""
+        return self.ports.clock.boottime() - self._looked >= (every if self._calm else min(every, RETRY_EVERY))
+
+    def _look(self) -> RouteReading:
+        self._looked, self._calm = self.ports.clock.boottime(), False
+        reading = self.ports.balancer.read()
+        self._calm = reading.settled
+        return reading
+
     def _mend(self, run: RunRecord, hold: Hold) -> None:
         """While a person must look: what came back with an older route of ours is corrected; nothing else is touched.
 
         Where to: to what was asked, if it was read back or leads home, else to what was there before.
         """
-        clock, history = self.ports.clock, self.journal.events(run.id)
+        history = self.journal.events(run.id)
         asked = last_asked(history)
-        if asked is None or clock.boottime() - self._looked < DRIFT_EVERY / 2:
+        if asked is None or not self._is_time(DRIFT_EVERY / 2):
             return
-        self._looked = clock.boottime()
         forth = _was_done(history, asked) or run.kind in WAYS_BACK
         wanted = (
             route_from(asked.data["route"]) if forth else asked.data.get("before") and route_from(asked.data["before"])
         )
         try:
-            reading = self.ports.balancer.read()
+            reading = self._look()
             if wanted is None or reading.settled or None in reading.workers.values():
                 return
             if any(self._is_foreign(r, wanted, hold, history) for r in _found(reading)):

@@ -67,7 +67,7 @@ class HaproxyBalancer:
         self.capabilities = Capabilities(expiry=True, compares=True, counts_fallbacks=True, finest_share=1)
         self._master = MasterSocket(settings.socket, settings.timeout)
         self._file = MapFile(settings.map_path)
-        self._counting = Counting(self._master, settings.backends)
+        self._counting = Counting(self._master, settings.backends, settings.log)
 
     def entry(self) -> str:
         return self.settings.entry
@@ -261,7 +261,7 @@ class HaproxyBalancer:
 
     def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
         """As `cut`, of these kinds only, each named; its path if the settings name HAProxy's access log."""
-        return self._counting.cut_kinds(pool, kinds, fence, self.settings.log)
+        return self._counting.cut_kinds(pool, kinds, fence)
 
     def preview(self) -> tuple[str, Mapping[str, str]]:
         """Raises BalancerRefused while nobody can say which pool is idle, BalancerMisconfigured without a secret for it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from changeover.core.model import Counters, Cut, InFlight, Lasting, PoolHealth
 from changeover.core.ports import Fence
 from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy_config import EVENTS, FALLBACK_TABLE, LONG_TABLE
-from changeover.drivers.balancers.haproxy_log import paths_of
+from changeover.drivers.balancers.haproxy_log import end_of, ended, paths_of
 from changeover.drivers.balancers.haproxy_socket import MasterSocket, WorkerGone
 from changeover.drivers.balancers.haproxy_wire import Session, Stat, Worker
 
@@ -32,24 +33,35 @@ class _Pool:
 
     last: dict[int, Counters] = field(default_factory=dict)
     ended: Counters = _NONE
-    busy: dict[int, int] = field(default_factory=dict)  # worker -> requests in flight when it was last seen
-    lost: int = 0
+    busy: dict[int, Busy] = field(default_factory=dict)  # worker -> what it carried when it was last seen
+    lost: list[Busy] = field(default_factory=list)  # of workers that ended
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """What one worker carries of a pool: everything, of that what waits in a queue; the long-lived before and after that look."""
+    """What one worker carries of a pool: everything, of that what waits in a queue; the long-lived before and after that look.
+
+    `clients`: whose requests they are, by client (of a worker that is about to end, if there is a log); `since`: where the
+    log ended before that look.
+    """
 
     total: int
     queued: int
     before: Mapping[Lasting, int]
     after: Mapping[Lasting, int]
+    clients: Mapping[str, int] = field(default_factory=dict)
+    since: int = 0
 
 
 class Counting:
-    """Reads the counts of pools. Threads may share it."""
+    """Reads the counts of pools. Threads may share it. `log`: where HAProxy's access log is, None if nobody says.
 
-    def __init__(self, master: MasterSocket, backends: Mapping[str, str]) -> None:
+    A worker that was reloaded ends together with its last request, so that its last count is never 0. How its requests
+    ended only the log can tell; without one they are lost sight of.
+    """
+
+    def __init__(self, master: MasterSocket, backends: Mapping[str, str], log: str | None = None) -> None:
+        self._log = None if log is None else Path(log)
         self._master = master
         self._backends = backends
         self._pools = {pool: _Pool() for pool in backends}
@@ -74,7 +86,7 @@ class Counting:
             answers = self._master.each(lambda w: self._busy(w, pool))
         except ChangeoverError as error:
             return InFlight(None, None, error.what)
-        lost = self._lose_sight(pool, {worker.pid: busy.total for worker, busy in answers})
+        lost = self._lose_sight(pool, {worker.pid: busy for worker, busy in answers})
         kinds = {k.value: sum(max(busy.before[k], busy.after[k]) for _, busy in answers) for k in Lasting}
         detail = [f"worker {w.name}: {busy.total}" for w, busy in answers if busy.total]
         if lost:
@@ -104,14 +116,14 @@ class Counting:
         """A new route begins a new drain."""
         with self._lock:
             for memory in self._pools.values():
-                memory.lost = 0
+                memory.lost.clear()
                 memory.busy.clear()
 
     def cut(self, pool: str, fence: Fence) -> int:
         return len(self.cut_kinds(pool, frozenset({"requests", *Lasting}), fence))
 
-    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence, log: str | None = None) -> tuple[Cut, ...]:
-        """Close what is of these kinds. `log`: where HAProxy's access log is, for the paths."""
+    def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> tuple[Cut, ...]:
+        """Close what is of these kinds."""
         self._backend(pool)
         shut: dict[tuple[int, str], tuple[str, Session]] = {}
         for worker, sessions in self._sessions(pool):
@@ -121,7 +133,7 @@ class Counting:
                     if self._shut_down(worker, session):
                         shut[worker.pid, session.id] = kind, session
         self._wait_gone(pool, set(shut))
-        paths = {} if log is None else paths_of(Path(log), {session.client for _, session in shut.values()})
+        paths = {} if self._log is None else paths_of(self._log, {session.client for _, session in shut.values()})
         return tuple(Cut(kind, s.server, s.seconds, paths.get(s.client, "")) for kind, s in shut.values())
 
     def _of_kinds(self, worker: Worker, pool: str, sessions: list[Session]) -> list[tuple[str, Session]]:
@@ -170,9 +182,15 @@ class Counting:
         return session.backend == self._backends[pool]
 
     def _busy(self, worker: Worker, pool: str) -> Busy:
+        since = 0 if self._log is None else end_of(self._log)
         before = self._lasting(worker, pool)
         queued, served = self._waiting_and_served(self._rows(worker, pool))
-        return Busy(queued + served, queued, before, self._lasting(worker, pool))
+        after = self._lasting(worker, pool)
+        clients: Mapping[str, int] = {}
+        if self._log is not None and worker.old and queued + served:
+            sessions = wire.parse_sessions(self._master.tell(worker, "show sess"))
+            clients = Counter(s.client for s in sessions if self._has(pool, s))
+        return Busy(queued + served, queued, before, after, clients, since)
 
     def _waiting_and_served(self, rows: list[Stat]) -> tuple[int, int]:
         """A backend's `scur` has those in its queue and in its servers' queues, too; its `qcur` has only its own."""
@@ -199,12 +217,15 @@ class Counting:
             )
         return rows
 
-    def _lose_sight(self, pool: str, now: Mapping[int, int]) -> int:
+    def _lose_sight(self, pool: str, now: Mapping[int, Busy]) -> int:
         with self._lock:
             memory = self._pools[pool]
-            memory.lost += sum(busy for pid, busy in memory.busy.items() if pid not in now)
+            memory.lost += [busy for pid, busy in memory.busy.items() if pid not in now and busy.total]
             memory.busy = dict(now)
-            return memory.lost
+            return sum(busy.total - self._ended(busy) for busy in memory.lost)
+
+    def _ended(self, busy: Busy) -> int:
+        return 0 if self._log is None else min(busy.total, ended(self._log, busy.since, busy.clients))
 
     def _backend(self, pool: str) -> str:
         if pool not in self._backends:

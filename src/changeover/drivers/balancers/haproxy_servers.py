@@ -68,7 +68,7 @@ class HaproxyServersSettings:
     state_path: str | None = None
     reload: tuple[str, ...] = ()
     timeout: float = 5.0
-    log: str | None = None  # the access log, which tells the paths of what was cut
+    log: str | None = None  # the access log: paths of what was cut, and how requests of an old worker ended
 
     def __post_init__(self) -> None:
         """Raises BalancerMisconfigured for what cannot work."""
@@ -99,7 +99,7 @@ class HaproxyServersBalancer:
         )
         self._master = MasterSocket(settings.socket, settings.timeout)
         self._file: ServersFile = self._durable()
-        self._counting = ServersCounting(self._master, settings.backend, settings.servers)
+        self._counting = ServersCounting(self._master, settings.backend, settings.servers, settings.log)
 
     def _durable(self) -> ServersFile:
         settings = self.settings
@@ -357,7 +357,7 @@ class HaproxyServersBalancer:
 
     def cut_kinds(self, pool: str, kinds: frozenset[str], fence: Fence) -> Sequence[Cut]:
         """As `cut`, of these kinds only, each named; its path if the settings name HAProxy's access log."""
-        return self._counting.cut_kinds(pool, kinds, fence, self.settings.log)
+        return self._counting.cut_kinds(pool, kinds, fence)
 
     def preview(self) -> tuple[str, Mapping[str, str]]:
         """The address of an instance of the idle pool, and no header: nothing leads there through the balancer."""

@@ -16,8 +16,10 @@ STREAM = 1.0  # seconds that an answer has been under way before it counts as a 
 class ServersCounting(Counting):
     """As `Counting`, by server. What waits in the backend's own queue counts for both pools: nobody knows where it will go."""
 
-    def __init__(self, master: MasterSocket, backend: str, servers: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(master, dict.fromkeys(servers, backend))
+    def __init__(
+        self, master: MasterSocket, backend: str, servers: Mapping[str, Sequence[str]], log: str | None = None
+    ) -> None:
+        super().__init__(master, dict.fromkeys(servers, backend), log)
         self._servers = {pool: frozenset(names) for pool, names in servers.items()}
 
     def _rows(self, worker: Worker, pool: str) -> list[Stat]:

@@ -98,11 +98,13 @@ class SeveralBalancers:
             raise BalancerUnreachable(
                 f"no balancer answers: {'; '.join(problems)}", now="Traffic goes on as it was.", next=silent[0].next
             )
-        reading = RouteReading(self.name, workers, _same(durables.values()) if not silent else None, leaving=leaving)
-        routes = {r for r in workers.values() if r is not None}
-        if len(routes) > 1:
+        one = _one_for_all(readings)
+        if one is not None:
+            return RouteReading(self.name, dict.fromkeys(workers, one), one, "; ".join(problems), leaving)
+        if len({r for r in workers.values() if r is not None}) > 1:
             problems.append(f"the balancers disagree ({self._short(readings)})")
-        return RouteReading(self.name, workers, reading.durable, "; ".join(problems), leaving)
+        durable = _same(durables.values()) if not silent else None
+        return RouteReading(self.name, workers, durable, "; ".join(problems), leaving)
 
     def _short(self, readings: Sequence[tuple[Balancer, RouteReading | ChangeoverError]]) -> str:
         return "; ".join(f"{m.name}: {_words(found)}" for m, found in readings)
@@ -285,6 +287,17 @@ def _reading(member: Balancer) -> RouteReading | ChangeoverError:
         return member.read()
     except ChangeoverError as error:
         return error
+
+
+def _one_for_all(readings: Sequence[tuple[Balancer, RouteReading | ChangeoverError]]) -> Route | None:
+    """The first one's route, if each of them is settled and sends everybody to the same pool, whoever wrote that at each.
+
+    Before the first release of a site nobody has written the same text at all of them.
+    """
+    routes = [f.route for _, f in readings if isinstance(f, RouteReading) and f.settled]
+    first = routes[0] if routes else None
+    alike = first is not None and all(r is not None and not r.share and r.decides_like(first) for r in routes)
+    return first if alike and len(routes) == len(readings) else None
 
 
 def _health(member: Balancer, pool: str) -> PoolHealth | BalancerUnreachable:

@@ -95,7 +95,7 @@ def retire(ctx: Context, action: Retire) -> Outcome:
     """
     world = ctx.world()
     if not world.route.settled:
-        return Again(1.0)
+        return _wait(ctx, f"the route is not settled: {world.route.problem or 'a worker or the disk differs'}")
     begun = ctx.last("promise-ended") is not None
     running = _of(world.pools[action.pool], action)
     stop = rules.before_stop(ctx.situation(world), action.pool) if running else ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from changeover.core.errors import CapacityMissing, DoctorFound, NotReady, RouteDrift
+from changeover.core.draft import settled
+from changeover.core.errors import CapacityMissing, DoctorFound, NotReady
 from changeover.core.inplay import healthy
 from changeover.core.steps import Gate, Preflight
 from changeover.engine.context import Context, Done, Outcome, Waiting
@@ -11,11 +12,7 @@ from changeover.engine.context import Context, Done, Outcome, Waiting
 def preflight(ctx: Context, action: Preflight) -> Outcome:
     """Everything reachable, allowed and as planned; otherwise nothing begins."""
     world = ctx.world()
-    if not world.route.settled:
-        raise RouteDrift(
-            world.route.problem or "the balancer's workers and its file do not agree on the route",
-            next=("changeover doctor",),
-        )
+    settled(world)
     ports = ctx.ports
     findings = [*ports.balancer.inspect(), *ports.runtime.inspect()]
     if ports.database is not None:

@@ -38,6 +38,7 @@ from changeover.engine.context import (
 )
 from changeover.engine.records import Facts
 
+SEEN_WITHIN = 10.0  # seconds until a balancer that has just started has checked every instance
 CLOCK_SLACK = 2.0  # seconds that a share may last longer than it was given before the clock is said to have jumped
 
 
@@ -46,6 +47,8 @@ def shift(ctx: Context, action: Shift) -> Outcome:
     clock = ctx.ports.clock
     wanted = action.route(ctx.mark, int(clock.now() + action.expiry))
     world = ctx.world()
+    if _unseen(ctx, action, world):
+        return Again()
     _may_take(ctx, action, world)
     reading = world.route
     _known(ctx, wanted, reading.route or reading.durable)
@@ -93,6 +96,28 @@ def _commit(ctx: Context, wanted: Route) -> RouteReading:
     if ctx.plan.kind in ("rollback", "abort") and isinstance(balancer, Reaches):
         return balancer.commit_reachable(wanted, ctx.hold)
     return balancer.commit(wanted, ctx.hold)
+
+
+def _unseen(ctx: Context, action: Shift, world: World) -> bool:
+    """Whether to wait a little: instances prove ready, and a balancer that has just started has not checked them yet.
+
+    Its few would look like a pool that lacks instances, or like a live one that carries its traffic with fewer than it does.
+    """
+    if ctx.plan.kind != "release" or not action.share:
+        return False
+    ready = {p: sum(1 for i in world.running(p) if i.ready) for p in (action.pool, action.other)}
+    late = [
+        f"{p} {h.healthy} of {ready[p]}"
+        for p in ready
+        if (h := world.health.get(p)) and h.healthy < min(ready[p], h.known)
+    ]
+    if not late:
+        return False
+    begun = ctx.events[-1]
+    if begun.kind != "unseen":
+        ctx.note("unseen", {"healthy": ", ".join(late), **ctx.stamp()})
+        return True
+    return ctx.ports.clock.boottime() - float(begun.data["boottime"]) < SEEN_WITHIN
 
 
 def _may_take(ctx: Context, action: Shift, world: World) -> None:

@@ -65,6 +65,7 @@ class Narrator:
                 | "watch"
                 | "empty"
                 | "busy"
+                | "unseen"
                 | "starting"
             ):
                 if self.verbose:
