@@ -24,8 +24,8 @@ lint: $(VENV)/.ready
 bench: $(VENV)/.ready servers
 	$(RUN) bench
 
-chaos: $(VENV)/.ready servers ## seeded SIGKILLs on real servers; SEED=… repeats a run
-	CHANGEOVER_CHAOS=full $(RUN) pytest -q -s tests/chaos
+chaos: $(VENV)/.ready servers ## seeded SIGKILLs on real servers, seeded bad days on AWS, every scenario on every stack; SEED=… repeats a run
+	CHANGEOVER_CHAOS=full $(RUN) pytest -q -s tests/chaos tests/integration/test_demo.py
 
 docs: $(VENV)/.ready ## write the generated pages of the reference again
 	$(RUN) changeover.ui.reference docs/reference

@@ -16,6 +16,8 @@ FIXTURES = {
     "haproxy-servers": "haproxy_servers",
     "several": "several",
     "envoy": "envoy",
+    "alb": "alb",
+    "elb": "elb",
 }
 
 

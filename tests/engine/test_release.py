@@ -8,6 +8,7 @@ import pytest
 from tests.fixtures.memory_site import POLICY, stage
 
 from changeover.core.errors import (
+    BalancerUnreachable,
     EnvironmentHeld,
     GateUnknown,
     NothingToDo,
@@ -155,6 +156,40 @@ def test_a_route_changed_by_hand_holds_the_run(tmp_path):
     assert st.door.drive(run, stop=lambda s: s is State.HELD) is State.HELD
     assert st.world.route.mark == "somebody"
     assert st.door.status().problem["code"] == "CO-0204"
+
+
+def away_twice(st, *, by_hand: Route | None = None) -> None:
+    """The balancer does not take the first two shares that it is given, and shows no route before the second one."""
+    at_first = st.world.route
+    shown = iter((None, by_hand or at_first))
+
+    def away(name: str) -> None:
+        if name.startswith("before route blue:green:2500"):
+            try:
+                st.world.route = next(shown)
+            except StopIteration:
+                return
+            raise BalancerUnreachable("told to be away")
+
+    st.world.hook = away
+
+
+def test_a_route_that_could_not_be_read_is_known_again_by_what_was_before_it(tmp_path):
+    st = stage(tmp_path)
+    away_twice(st)
+    run = st.door.submit(st.door.plan("1.1.0"))
+    assert st.door.drive(run, stop=lambda s: s is State.HELD) is State.DONE
+    asked = [e.data["before"] for e in st.door.events(run) if e.kind == "asked"]
+    assert [bool(b) for b in asked[:3]] == [True, False, True]
+    assert serving(st) == "1.1.0"
+
+
+def test_a_route_changed_by_hand_while_it_could_not_be_read_holds_the_run(tmp_path):
+    st = stage(tmp_path)
+    away_twice(st, by_hand=Route("green", "blue", 0, 0, 0, "somebody"))
+    run = st.door.submit(st.door.plan("1.1.0"))
+    assert st.door.drive(run, stop=lambda s: s is State.HELD) is State.HELD
+    assert st.world.route.mark == "somebody"
 
 
 def test_what_was_filled_is_told_even_when_the_next_batch_fails(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pymysql
 import pytest
 from tests.fixtures.mysql import server
 from tests.fixtures.operations.case import Case
@@ -302,6 +303,20 @@ def test_a_backfill_waits_while_writers_wait_for_locks(here: MysqlPlace) -> None
         one.rollback()
         two._read_query_result()
     assert until(lambda: not here.driver.pressure(statement))
+
+
+def test_a_backfill_waits_while_more_sessions_are_at_work_than_it_may(here: MysqlPlace) -> None:
+    statement = keyed(here, *KEYS["two"])
+    driver = MysqlDatabase(MysqlSettings(lambda: here.url, ENVIRONMENT, limits=Limits(sessions=0)))
+    with here.server.connect(here.name) as one:
+        assert driver.pressure(statement) == ""  # a session that does nothing is not at work
+        one._execute_command(3, "SELECT SLEEP(20)")  # COM_QUERY, and nobody reads the answer yet
+        assert until(lambda: driver.pressure(statement)) == "1 sessions are at work"
+        assert here.driver.pressure(statement) == ""  # nobody asked to look
+        here.server.run(f"KILL QUERY {one.thread_id()}")
+        with pytest.raises(pymysql.err.OperationalError, match="interrupted"):
+            one._read_query_result()
+    assert until(lambda: not driver.pressure(statement))
 
 
 # read endpoints --------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -11,7 +13,8 @@ from tests.fixtures import postgresql
 from tests.fixtures.postgresql_database import Postgresql, database_under_test
 
 from changeover.core.errors import DatabaseUnreachable
-from changeover.core.model import Probe, Verdict, Version
+from changeover.core.model import BackfillStatement, Probe, Verdict, Version
+from changeover.drivers.databases.limits import Limits
 from changeover.drivers.databases.postgresql_reader import PostgresqlReader
 from changeover.schema.compile import compiled
 from changeover.schema.declared import Declared
@@ -62,6 +65,25 @@ def test_a_sequence_that_runs_out_is_named_by_the_narrower_of_sequence_and_colum
 def test_the_largest_table_is_told(site: Postgresql) -> None:
     (told,) = findings(site, "room on the server")
     assert "orders" in told.detail
+
+
+# what a backfill waits for -------------------------------------------------------------------------------------
+
+
+def test_a_backfill_waits_while_more_sessions_are_at_work_than_it_may(site: Postgresql) -> None:
+    fill = BackfillStatement("", "x", 1, "orders", "id", "~ backfill", ("id",))
+    driver = site.second(limits=Limits(sessions=0))
+    with psycopg.connect(site.server.url(site.name), autocommit=True) as other:
+        assert driver.pressure(fill) == ""  # a session that does nothing is not at work
+        with ThreadPoolExecutor(1) as aside:
+            sleeping = aside.submit(other.execute, "SELECT pg_sleep(20)")
+            seen = [driver.pressure(fill) for _ in iter(lambda: driver.pressure(fill), "1 sessions are at work")]
+            assert site.driver.pressure(fill) == ""  # nobody asked to look
+            site.run(f"SELECT pg_cancel_backend({other.info.backend_pid})")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                sleeping.result()
+    assert set(seen) <= {"", "1 sessions are at work"}
+    assert driver.pressure(fill) == ""
 
 
 # who else reads -------------------------------------------------------------------------------------------------
@@ -129,6 +151,42 @@ def test_a_read_endpoint_shows_what_it_has_and_names_what_it_lacks(site: Postgre
     assert finding.ok
     assert reader.name == f"127.0.0.1:{site.server.port}/{site.name}"
     assert "hunter2" not in finding.subject + finding.detail
+
+
+def until(look):
+    end = time.monotonic() + 30
+    while not (found := look()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def test_a_physical_replica_that_stops_to_replay(site: Postgresql) -> None:
+    """A gentle backfill waits for it, `doctor` says how far it is behind, and expand has not ended before it shows the column."""
+    added = Probe("column", "note", "orders")
+    fill = BackfillStatement("", "x", 1, "orders", "id", "~ backfill", ("id",))
+    driver = site.second(limits=Limits(replica_lag=0.5))
+    with postgresql.replica(site.server) as second:
+        reader = PostgresqlReader(lambda: second.url(site.name), "production", 0.5)
+        assert until(lambda: [f.detail for f in reader.inspect()] == ["a replica, up to date"])
+        assert driver.pressure(fill) == ""
+        second.run("SELECT pg_wal_replay_pause()")
+        site.run("ALTER TABLE orders ADD COLUMN note text")
+        behind = until(lambda: site.run("UPDATE orders SET note = 'x'") or driver.pressure(fill))
+        assert behind.startswith("a replica is "), behind
+        (finding,) = until(lambda: [f for f in reader.inspect() if not f.ok])
+        assert finding.detail.endswith("s behind")
+        assert not finding.fatal
+        assert list(reader.lacks([added])) == [added]
+        second.run("SELECT pg_wal_replay_resume()")
+        assert until(lambda: not reader.lacks([added]))
+        assert until(lambda: not driver.pressure(fill))
+        reading = site.second(read=(lambda: second.url(site.name),))
+        assert until(lambda: not reading.pressure(fill))
+        second.run("ALTER SYSTEM SET primary_conninfo = ''")
+        second.run("SELECT pg_reload_conf()")
+        assert until(lambda: [f.detail for f in reader.inspect()] == ["a replica that receives nothing"])
+        assert driver.pressure(fill) == ""  # the primary knows of no replica any more
+        assert reading.pressure(fill) == f"the replica {reader.name} receives nothing"
 
 
 def test_a_read_endpoint_that_does_not_answer(site: Postgresql) -> None:

@@ -435,13 +435,20 @@ def test_keys_of_several_columns_travel_as_json(site: SqlServer) -> None:
         ({}, ""),
         ({"lag": 6}, "a replica is 6 s behind"),
         ({"lag": 5, "waiting": 2}, "2 sessions wait for locks"),
+        ({"working": 4}, ""),
+        ({"working": 5}, "5 sessions are at work"),
         ({"oldest": 61}, "a transaction on dbo.orders has been open for 61 s"),
         ({"oldest": 60}, ""),
     ],
 )
 def test_a_backfill_waits_for(site: SqlServer, pressed: dict[str, int], why: str) -> None:
     site.engine.pressed = pressed
-    assert site.driver.pressure(CHANGES.backfill[0]) == why
+    assert site.second(limits=replace(site.settings.limits, sessions=4)).pressure(CHANGES.backfill[0]) == why
+
+
+def test_nobody_counts_sessions_who_was_not_asked_to(site: SqlServer) -> None:
+    site.engine.pressed = {"working": 500}
+    assert site.driver.pressure(CHANGES.backfill[0]) == ""
 
 
 def test_who_sees_nothing_waits_for_nothing(site: SqlServer) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
+from changeover.config.aws import Alb, Elb
 from changeover.config.kinds import Address, Argv, BaseUrl, HerePath, Name, PlainText, Section, variants
 
 
@@ -96,6 +97,8 @@ Balancer = Annotated[
     Annotated[Haproxy, Tag("(haproxy)")]
     | Annotated[HaproxyServers, Tag("(haproxy-servers)")]
     | Annotated[Envoy, Tag("(envoy)")]
+    | Annotated[Alb, Tag("(alb)")]
+    | Annotated[Elb, Tag("(elb)")]
     | Annotated[Driver, Tag("(driver)")],
-    variants("type", "haproxy", "haproxy-servers", "envoy", "driver", later=("alb", "elb")),
+    variants("type", "haproxy", "haproxy-servers", "envoy", "alb", "elb", "driver"),
 ]

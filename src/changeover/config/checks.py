@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
-from changeover.config import placeholders, references
+from changeover.config import aws_checks, placeholders, references
+from changeover.config.aws import Alb, Elb
 from changeover.config.balancers import Balancer, Driver, Envoy, Haproxy, HaproxyServers
 from changeover.config.instances import CommandInstances, ProcessInstances
 from changeover.config.kinds import split_address
@@ -67,6 +68,12 @@ def of_parts(parts: Parts) -> Iterator[Hint]:
         for index, balancer in enumerate(balancers):
             yield from _pools_agree(instances, index, balancer)
             yield from _ports_apart(instances, index, balancer)
+            if isinstance(balancer, Alb | Elb):
+                yield from aws_checks.with_instances(index, balancer, instances)
+    if release is not None and balancers is not None:
+        for balancer in balancers:
+            if isinstance(balancer, Alb | Elb):
+                yield from aws_checks.with_release(balancer, release)
     if release is not None:
         if instances is not None:
             yield from _signals(release, instances)
@@ -163,6 +170,8 @@ def _files(index: int, balancer: Balancer) -> Iterator[Hint]:
                     "has neither config nor state_file; weights that nobody keeps end at a reload",
                 )
             yield from _servers(index, balancer)
+        case Alb() | Elb():
+            yield from aws_checks.of_balancer(index, balancer)
         case _:
             pass
 
@@ -190,6 +199,10 @@ def _words(balancer: Balancer) -> tuple[str, str]:
             return "servers", "server"
         case Envoy():
             return "clusters", "cluster"
+        case Alb():
+            return "target_groups", "target group"
+        case Elb():
+            return "instances", "EC2 instance"
         case Driver():
             return "options", "pool"
 

@@ -51,11 +51,15 @@ class Limits(Section):
     )
     pace: Literal["gentle", "full"] = Field(
         default="gentle",
-        description="gentle: a backfill rests four times as long as each batch took, and waits while replicas lag or writers wait for locks; "
+        description="gentle: a backfill rests four times as long as each batch took, and waits while replicas lag, writers wait for locks or more than `sessions` are at work; "
         "full: it does neither",
     )
     replica_lag: Annotated[float, Seconds("100ms", "1h")] = Field(
         default=5.0, description="a gentle backfill waits while a replica lags more than this"
+    )
+    sessions: Annotated[int, Ge(0), Le(100_000)] | None = Field(
+        default=None,
+        description="a gentle backfill waits while more sessions of others than this are at work in the database; left out: not looked at",
     )
     read_within: Annotated[float, Seconds("1s", "24h")] = Field(
         default=60.0,

@@ -16,7 +16,7 @@ from changeover.yaml.tree import Loc, is_tag
 LATER: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"aws", "cleanup", "hosts", "notify"}),
     "instances": frozenset({"count", "install", "service", "version_from"}),
-    "balancers[]": frozenset({"listen", "listener", "metrics", "stickiness", "target_groups"}),
+    "balancers[]": frozenset({"listen"}),
     "database.backup": frozenset({"instance", "prove", "type"}),
     "release": frozenset({"on_inconclusive", "on_silence", "window"}),
     "release.go_back_when[]": frozenset({"for"}),

@@ -27,8 +27,8 @@ class Facts:
     app: str = ""
     environment: str = ""
     pools: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    balancer: str = "haproxy"  # or "haproxy-servers", "envoy"
-    backends: Mapping[str, str] = field(default_factory=dict)  # pool -> backend, or cluster
+    balancer: str = "haproxy"  # or "haproxy-servers", "envoy", "alb", "elb"
+    backends: Mapping[str, str] = field(default_factory=dict)  # pool -> backend, cluster or target group
     backend: str = ""  # haproxy-servers
     servers: Mapping[str, Sequence[str]] = field(default_factory=dict)  # haproxy-servers: pool -> names
     socket: str = ""
@@ -38,6 +38,12 @@ class Facts:
     entry: str = ""
     admin: str = ""  # envoy
     routes: str = ""  # envoy
+    account: str = ""  # alb, elb
+    region: str = ""  # alb, elb
+    listeners: Sequence[str] = ()  # alb
+    leave_others: bool = False  # alb
+    load_balancer: str = ""  # elb
+    ids: Mapping[str, Sequence[str]] = field(default_factory=dict)  # elb: pool -> EC2 instances
     dialect: str = "postgresql"
     changes: str = ""
     ready: str = ""
@@ -102,6 +108,9 @@ def _balancer(facts: Facts, pools: Mapping[str, Sequence[str]]) -> Iterator[str]
         yield f"    entry: {_text(facts.entry)}                   # where users reach the application"
         yield "    preview_secret: .changeover/preview-secret"
         return
+    if facts.balancer in ("alb", "elb"):
+        yield from _aws(facts, targets)
+        return
     if facts.balancer == "haproxy-servers":
         yield "  - type: haproxy-servers                # the configuration stays as it is; type: haproxy can do more"
         yield f"    socket: {_text(facts.socket)}                  # the master socket: haproxy -W -S PATH"
@@ -119,6 +128,30 @@ def _balancer(facts: Facts, pools: Mapping[str, Sequence[str]]) -> Iterator[str]
     yield f"    entry: {_text(facts.entry)}                   # where users reach the application"
     if facts.config:
         yield f"    config: {_text(facts.config)}"
+
+
+def _aws(facts: Facts, targets: Mapping[str, str]) -> Iterator[str]:
+    yield f"  - type: {facts.balancer}"
+    yield f"    account: {_quoted(facts.account)}            # credentials of any other account are refused"
+    yield f"    region: {_text(facts.region)}"
+    if facts.balancer == "alb":
+        yield "    listeners:                         # every listener and rule that sends requests to the pools"
+        yield from (f"      - {arn}" for arn in facts.listeners or (FILL_IN,))
+        yield "    target_groups:"
+        yield from (f"      {_text(pool)}: {arn or FILL_IN}" for pool, arn in targets.items())
+        yield "    preview_secret: .changeover/preview-secret"
+        if facts.leave_others:
+            yield "    other_rules: leave                 # rules of others on these listeners are left alone"
+    else:
+        yield f"    load_balancer: {_text(facts.load_balancer)}"
+        yield "    instances:                         # EC2 instances, in the order of instances.pools"
+        yield from (f"      {_text(pool)}: [{', '.join(facts.ids.get(pool, ())) or FILL_IN}]" for pool in targets)
+    yield f"    entry: {_text(facts.entry)}                   # where users reach the application"
+    yield "    # in_flight: { get: /stats, in_flight: in_flight }   # without it, drained is a matter of time only"
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if value else FILL_IN
 
 
 def _targets(key: str, targets: Mapping[str, str]) -> Iterator[str]:

@@ -214,6 +214,8 @@ def _traffic(world: World) -> _Traffic:
     """What the workers that answer say together; if none does, what the disk says."""
     durable = world.route.durable
     known = [r for r in world.route.workers.values() if r is not None] or ([durable] if durable is not None else [])
+    if not known and world.route.refusal is not None:
+        raise world.route.refusal
     if not known:
         raise BalancerUnreachable(
             f"it is not known where {world.route.balancer} sends the traffic",

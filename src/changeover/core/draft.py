@@ -102,6 +102,8 @@ def when(at: float) -> str:
 def settled(world: World) -> Route:
     """The route that every worker and the disk agree on. Refuses what nobody knows and what nobody agrees on."""
     reading = world.route
+    if reading.refusal is not None:
+        raise reading.refusal
     if not reading.workers or any(r is None for r in reading.workers.values()):
         raise BalancerUnreachable(
             f"it is not known where {reading.balancer} sends the traffic" + _why(reading.problem),

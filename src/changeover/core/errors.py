@@ -2,7 +2,7 @@
 
 A class is one cause: it has an id (`CO-0104`), an exit code and a title; its docstring is the page that
 `changeover explain CO-0104` prints. The first two digits name the area: 00 configuration and tool,
-01 schema and compatibility, 02 traffic and instances, 03 way back and cleanup, 04 runs and plans.
+01 schema and compatibility, 02 traffic and instances, 03 way back and cleanup, 04 runs and plans, 08 AWS.
 """
 
 from __future__ import annotations
@@ -590,6 +590,86 @@ class UnexpectedError(ChangeoverError):
     code = "CO-0499"
     exit = Exit.UNKNOWN
     title = "an unexpected error"
+
+
+# 08: AWS -----------------------------------------------------------------------------------------------------
+
+
+class AwsAccountRefused(BalancerMisconfigured):
+    """The credentials belong to another AWS account, or something named is of another account or region.
+
+    `account` and `region` of the balancer in changeover.yml are a guard: whatever profile or role the shell happens to
+    have, nothing is read or written anywhere else.
+    """
+
+    code = "CO-0801"
+    exit = Exit.REFUSED
+    title = "another AWS account or region"
+
+
+class AwsDenied(BalancerUnreachable):
+    """AWS refuses the credentials: there are none, they have expired, or a permission is missing.
+
+    `changeover doctor --grants` prints the smallest IAM policy that is enough. A run waits and then holds; with fresh
+    credentials `changeover resume` goes on.
+    """
+
+    code = "CO-0802"
+    exit = Exit.FAILED
+    title = "AWS refuses the credentials"
+
+
+class ListenerForeign(RouteDrift):
+    """A listener or rule does something that changeover did not make: another target group, a redirect, other weights.
+
+    It is left as it is: overwriting it could take an application away that is none of changeover's business. Name another
+    listener or rule in changeover.yml, or bring this one back to the two target groups.
+    """
+
+    code = "CO-0803"
+    exit = Exit.REFUSED
+    title = "a listener or rule is not changeover's"
+
+
+class TargetGroupUnfit(BalancerMisconfigured):
+    """A target group cannot carry this application: it is missing, in another VPC, attached to another load balancer, of
+    the wrong kind, or its targets are not the instances of the configuration.
+    """
+
+    code = "CO-0804"
+    exit = Exit.REFUSED
+    title = "a target group does not fit"
+
+
+class WeightsUnusable(RouteDrift):
+    """The weights of a listener or rule are no route: all zero, or a share that no weights of changeover's give."""
+
+    code = "CO-0805"
+    exit = Exit.REFUSED
+    title = "the weights are no route"
+
+
+class AwsRejected(BalancerRefused):
+    """AWS refused a call for good: something named does not exist, a value or a quota is not accepted.
+
+    `reason` is AWS's own code, such as TargetGroupNotFound. What the same commit had changed before is put back.
+    """
+
+    code = "CO-0806"
+    exit = Exit.FAILED
+    title = "AWS refused a call"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        now: str = NOTHING_CHANGED,
+        next: tuple[str, ...] = (),
+        where: tuple[Where, ...] = (),
+        reason: str = "",
+    ) -> None:
+        super().__init__(what, now=now, next=next, where=where)
+        self.reason = reason
 
 
 def catalogue() -> dict[str, type[ChangeoverError]]:

@@ -14,7 +14,7 @@ from functools import lru_cache, total_ordering
 from packaging.version import InvalidVersion
 from packaging.version import Version as _Pep440
 
-from changeover.core.errors import VersionUnusable
+from changeover.core.errors import ChangeoverError, VersionUnusable
 
 ALL = 10_000  # basis points: the whole traffic
 
@@ -185,7 +185,8 @@ class RouteReading:
     `durable`: what a restart would come up with (None: no file, or unreadable; equal to the running one if a
     balancer has no such difference). `problem`: words for what does not fit, "" if all agree. `leaving`: workers that
     take no new connections and whose route nothing changes any more; until they are gone, requests on connections
-    that they have go where it says, so their pools count as carrying traffic.
+    that they have go where it says, so their pools count as carrying traffic. `refusal`: why the balancer cannot be
+    worked with at all; what plans raises it.
     """
 
     balancer: str
@@ -193,6 +194,7 @@ class RouteReading:
     durable: Route | None
     problem: str = ""
     leaving: Mapping[str, Route | None] = field(default_factory=dict)
+    refusal: ChangeoverError | None = None
 
     @property
     def route(self) -> Route | None:

@@ -87,8 +87,17 @@ class Capabilities:
     compares: bool = False  # a stale actor's write is refused by the target (rule R5)
     counts_fallbacks: bool = False  # visitors that the candidate could not serve are counted
     finest_share: int = 1  # basis points
-    preview: bool = True  # the idle pool is reached through the balancer, by a secret
+    preview: bool = (
+        True  # the idle pool is reached through the balancer, by a secret; False: `preview` leads to an instance itself
+    )
+    hides_preview: bool = True  # the preview's secret does not reach the application
     sticky: bool = True  # a visitor keeps his side, and a share only ever grows for him
+    moves_settled: bool = True  # a raised share also moves visitors that have a side already
+    falls_back: bool = True  # visitors of a dead candidate are served by the live pool
+    counts_at_once: bool = (
+        True  # what it sent is counted at once, so that the instances' own counts can be held against it
+    )
+    drain_evidence: str = "balancer"  # who says what is in flight: the balancer, the application, or only the time
 
 
 class Balancer(Protocol):
@@ -203,6 +212,27 @@ class Signals(Protocol):
 
     def signal(self, slot: Slot, fence: Fence) -> bool:
         """Tell it, once. False if nothing is configured for that. Raises InstanceUnmanageable."""
+
+
+@runtime_checkable
+class Permitted(Protocol):
+    """What needs rights that somebody has to give, and can say which."""
+
+    def grants(self) -> Sequence[str]:
+        """The smallest set of rights that is enough, as lines that can be copied."""
+
+
+class Meter(Protocol):
+    """Counts the requests of a pool where the balancer itself does not: a metrics service, or the application."""
+
+    @property
+    def lag(self) -> float:
+        """Seconds until what happened is surely counted. A bake must be longer."""
+
+    def inspect(self) -> Sequence[Finding]: ...
+
+    def counters(self, pool: str) -> Counters:
+        """Cumulative counts of the pool. Raises BalancerUnreachable: what cannot be counted is not zero."""
 
 
 class Runtime(Protocol):

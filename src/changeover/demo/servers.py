@@ -1,18 +1,22 @@
-"""The servers that the demo starts for itself: Envoy or HAProxy; PostgreSQL or MariaDB if asked for. Stopped by pid."""
+"""The servers that the demo starts for itself: Envoy, HAProxy or the stand-in for AWS; PostgreSQL or MariaDB if asked for. Stopped by pid."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from changeover.core.errors import ToolMissing
+from changeover.core.errors import ExtraMissing, ToolMissing
 from changeover.core.model import Route, Slot
 
 START_WITHIN = 20.0  # seconds
@@ -228,9 +232,65 @@ def balancers(
                 found.append(haproxy(started, pools, "haproxy" if count == 1 else f"edge-{number}"))
             case "haproxy-servers":
                 found.append(haproxy_servers(started, pools, "haproxy" if count == 1 else f"edge-{number}"))
+            case "alb":
+                found.append(alb(started, pools, "aws" if count == 1 else f"edge-{number}"))
+            case "elb":
+                found.append(elb(started, pools, "aws" if count == 1 else f"edge-{number}"))
             case _:
                 found.append(envoy(started, pools, "envoy" if count == 1 else f"edge-{number}"))
     return [entry for entry, _ in found], [port for _, port in found]
+
+
+def alb(started: Started, pools: Mapping[str, Sequence[int]], name: str = "aws") -> tuple[str, int]:
+    """Start the stand-in for AWS with an Application Load Balancer."""
+    made, entry = _aws(started, "alb", pools, name)
+    groups = ", ".join(f"{pool}: '{arn}'" for pool, arn in made["groups"].items())
+    own = (
+        f"listeners: ['{made['listeners'][0]}'], target_groups: {{ {groups} }}, "
+        f"preview_secret: {started.folder}/{name}/preview.secret, metrics: {{ type: cloudwatch, lag: 1s }}"
+    )
+    return _of_aws("alb", name, made, entry, own), entry
+
+
+def elb(started: Started, pools: Mapping[str, Sequence[int]], name: str = "aws") -> tuple[str, int]:
+    """Start the stand-in for AWS with a classic load balancer."""
+    made, entry = _aws(started, "elb", pools, name)
+    instances = ", ".join(f"{pool}: [{', '.join(ids)}]" for pool, ids in made["instances"].items())
+    own = (
+        f"load_balancer: {made['load_balancer']}, instances: {{ {instances} }}, "
+        "metrics: { type: application, get: /stats, requests: answers, errors_5xx: answers.5xx }"
+    )
+    return _of_aws("elb", name, made, entry, own), entry
+
+
+def _aws(started: Started, kind: str, pools: Mapping[str, Sequence[int]], name: str) -> tuple[dict[str, Any], int]:
+    """(what the stand-in has made, the port of users)."""
+    if any(find_spec(name) is None for name in ("boto3", "moto", "flask", "flask_cors")):
+        raise ExtraMissing("the stand-in for AWS is not installed", next=('pip install "changeover[demo-aws]"',))
+    folder = started.folder / name
+    folder.mkdir()
+    (entry,) = free_ports(1)
+    out = folder / "made.json"
+    argv = [
+        sys.executable, "-m", "changeover.demo.aws", "--kind", kind, "--pools", json.dumps({p: list(n) for p, n in pools.items()}),
+        "--entry", str(entry), "--out", str(out),
+    ]  # fmt: skip
+    process, log = started.start(f"{name}-server", argv)
+    wait_for(entry, process, log)
+    deadline = time.monotonic() + START_WITHIN
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return json.loads(out.read_text()), entry
+
+
+def _of_aws(kind: str, name: str, made: Mapping[str, Any], entry: int, own: str) -> str:
+    """The `balancers:` entry; the stand-in's clock runs ten times as fast as that of the wall, and so does its weather."""
+    return (
+        f"{{ type: {kind}, name: {name}, account: '{made['account']}', region: {made['region']}, endpoint: '{made['endpoint']}', {own}, "
+        f"entry: 'http://127.0.0.1:{entry}', in_flight: {{ get: /stats, last_arrival: last_arrival.epoch }}, "
+        "propagation: 2s, quiet: 500ms, read_back: { times: 3, every: 200ms, within: 30s }, "
+        "retries: { attempts: 5, per_second: 50 } }"
+    )
 
 
 def _program(name: str, *instead: str) -> str:

@@ -39,7 +39,7 @@ instances:
   command: [{python}, -m, changeover.demo.shop, --version, "{{version}}", --build, "{{build}}", --port, "{{port}}", --start-log, {folder}/starts.log]
   env: {{ SHOP_DATABASE_URL: "{url}", SHOP_FAULTS: {folder}/faults.json }}
   identity: {{ get: /version, version: version, build: build }}
-  ready: {{ get: /ready, times: 3, every: 200ms, within: 10s }}
+  ready: {{ get: /ready, times: 3, every: 200ms, within: {ready_within} }}
   stop_within: 15s
 balancers:
 {balancers}
@@ -78,6 +78,11 @@ class Wish:
     unwatched: str = "10s"
     rate: float = RATE
     balancers: int = 1
+
+    @property
+    def ready_within(self) -> str:
+        """AWS takes its time until it calls a target healthy."""
+        return "20s" if self.balancer in ("alb", "elb") else "10s"
 
     @property
     def dialect(self) -> str:
@@ -132,6 +137,7 @@ class Stack:
                 blue=blue, green=green, python=sys.executable, folder=self.folder, url=self.url,
                 balancers="\n".join(f"  - {entry}" for entry in entries),
                 database=self.wish.dialect, shift=self.wish.shift, bake=self.wish.bake, unwatched=self.wish.unwatched,
+                ready_within=self.wish.ready_within,
             )
         )  # fmt: skip
         self.bootstrap("1.0.0")

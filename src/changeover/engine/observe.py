@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from changeover.core.errors import BalancerUnreachable
+from changeover.core.errors import BalancerMisconfigured, BalancerUnreachable, RouteDrift
 from changeover.core.model import PoolHealth, RouteReading, World
 from changeover.core.ports import Ports
 
@@ -36,6 +36,8 @@ def _route(ports: Ports) -> RouteReading:
         return ports.balancer.read()
     except BalancerUnreachable as error:
         return RouteReading(ports.balancer.name, {}, None, f"unreachable: {error.what}")
+    except (BalancerMisconfigured, RouteDrift) as error:
+        return RouteReading(ports.balancer.name, {}, None, f"{error.what} ({error.code})", refusal=error)
 
 
 def _health(ports: Ports, pool: str) -> PoolHealth:
@@ -43,3 +45,5 @@ def _health(ports: Ports, pool: str) -> PoolHealth:
         return ports.balancer.health(pool)
     except BalancerUnreachable as error:
         return PoolHealth(0, 0, f"unreachable: {error.what}")
+    except BalancerMisconfigured as error:
+        return PoolHealth(0, 0, f"{error.what} ({error.code})")

@@ -20,7 +20,7 @@ from changeover.core.errors import (
     UsageError,
 )
 from changeover.core.model import Acknowledgement, Claim, Version
-from changeover.core.ports import Finding
+from changeover.core.ports import Finding, Permitted
 from changeover.core.states import ENDED, Event, State
 from changeover.core.steps import Plan, from_data, known_part
 from changeover.engine.dispatch import Drive, Stop, until_it_ends
@@ -96,8 +96,10 @@ class Changeover:
         )
 
     def grants(self) -> tuple[str, ...]:
-        """The minimal GRANT statements."""
-        return () if self.site.ports.database is None else tuple(self.site.ports.database.grants())
+        """The minimal GRANT statements, then what the balancer needs, if somebody has to give it that."""
+        ports = self.site.ports
+        found = () if ports.database is None else tuple(ports.database.grants())
+        return (*found, *ports.balancer.grants()) if isinstance(ports.balancer, Permitted) else found
 
     def status(self) -> _status.Status:
         """Asked and observed, the way back, what is owed."""

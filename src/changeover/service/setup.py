@@ -1,4 +1,4 @@
-"""`init`: an existing haproxy.cfg in, a changeover.yml and the lines to add out. Nothing is written here."""
+"""`init`: an existing haproxy.cfg or AWS load balancer in, a changeover.yml and the lines to add out. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ class Proposal:
     found: tuple[str, ...]
 
 
-def propose(directory: Path, haproxy_cfg: Path | None, *, app: str, environment: str) -> Proposal:
-    """Read what is there. Raises ConfigurationMissing for a named file that cannot be read, UsageError for a foreign one."""
+def propose(directory: Path, haproxy_cfg: Path | None, *, app: str, environment: str, arn: str = "") -> Proposal:
+    """Read what is there; `arn` names a load balancer of AWS instead of a file.
+
+    Raises ConfigurationMissing for a named file that cannot be read, UsageError for a foreign one, and what AWS refuses.
+    """
     changes = next((p for p in CHANGES if (directory / p).is_dir()), "")
+    if arn:
+        return _from_aws(arn, Facts(app=app, environment=environment, changes=changes))
     if haproxy_cfg is None:
         facts = Facts(app=app, environment=environment, changes=changes)
         return Proposal(starter(facts), (), ("no haproxy.cfg was read: the balancer is left to fill in",))
@@ -36,6 +41,31 @@ def propose(directory: Path, haproxy_cfg: Path | None, *, app: str, environment:
     if not site.backends:
         raise UsageError(f"{haproxy_cfg} has no backend", next=("name another: --from FILE",))
     return _from_haproxy(site, haproxy_cfg, Facts(app=app, environment=environment, changes=changes))
+
+
+def _from_aws(arn: str, facts: Facts) -> Proposal:
+    from dataclasses import replace
+
+    from changeover.drivers.balancers.aws_site import discover
+
+    site = discover(arn)
+    pools = site.targets or dict.fromkeys(site.instances or ("blue", "green"), "")
+    proposed = replace(
+        facts,
+        balancer=site.kind,
+        account=site.account,
+        region=site.region,
+        pools={pool: (site.addresses or {}).get(pool, ()) for pool in pools},
+        backends=pools,
+        listeners=site.listeners,
+        leave_others=site.others,
+        load_balancer=site.name,
+        ids=site.instances or {},
+        entry=site.entry,
+        ready=site.health,
+        seen=site.seen,
+    )
+    return Proposal(starter(proposed), (), (*site.seen, "the smallest IAM policy: changeover doctor --grants"))
 
 
 def _read(file: Path) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from changeover.core.model import Policy, Slot
 if TYPE_CHECKING:
     from changeover.config import Balancer as Configured
     from changeover.config import Settings
+    from changeover.config.aws import Alb, Elb
 
 LEAVES = ".wires.json"
 
@@ -51,8 +52,33 @@ class Instances:
 
 
 @dataclass(frozen=True, slots=True)
+class Aws:
+    """What only balancers of AWS have; what the other kind of them has is empty. `metrics` is (path, requests, errors)."""
+
+    account: str
+    region: str
+    profile: str
+    endpoint: str
+    in_flight: tuple[str, str, str] | None
+    propagation: float
+    quiet: float
+    read_back: tuple[int, float, float]
+    retries: tuple[str, int, int]
+    metrics: tuple[str, str, str] | None
+    lag: float
+    listeners: tuple[str, ...] = ()
+    preview_priority: int = 1
+    stickiness: float = 3600.0
+    leave_others: bool = False
+    load_balancer: str = ""
+    instances: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Balancer:
-    """`kind` is haproxy, haproxy-servers or envoy; `targets` is pool -> backend or cluster, `servers` pool -> servers of `backend`."""
+    """`kind` is haproxy, haproxy-servers, envoy, alb, elb or driver; `targets` is pool -> backend, cluster or target group, `servers` pool ->
+    servers of `backend`.
+    """
 
     kind: str
     name: str
@@ -72,6 +98,7 @@ class Balancer:
     log: str | None = None
     driver: str = ""
     options: Mapping[str, Any] | None = None
+    aws: Aws | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,7 @@ class Database:
     lock_deadline: float
     batch: int
     replica_lag: float
+    sessions: int | None = None
     backups: Path | None = None
     backup_command: tuple[str, ...] | None = None
     restore_into: str | None = None
@@ -249,6 +277,9 @@ def _balancer(wanted: Configured) -> Balancer:
             state_file=None if wanted.state_file is None else str(wanted.state_file),
             reload=wanted.reload,
         )
+    if wanted.type != "envoy":
+        secret = str(wanted.preview_secret) if wanted.type == "alb" else ""
+        return Balancer(wanted.type, wanted.name, wanted.entry, targets, preview_secret=secret, aws=_aws(wanted))
     return Balancer(
         "envoy",
         wanted.name,
@@ -257,6 +288,32 @@ def _balancer(wanted: Configured) -> Balancer:
         admin=wanted.admin,
         routes=str(wanted.routes),
         preview_secret=str(wanted.preview_secret),
+    )
+
+
+def _aws(wanted: Alb | Elb) -> Aws:
+    flight, metrics = wanted.in_flight, wanted.metrics
+    common = Aws(
+        wanted.account,
+        wanted.region,
+        wanted.profile or "",
+        wanted.endpoint or "",
+        None if flight is None else (flight.get, flight.in_flight, flight.last_arrival or ""),
+        wanted.propagation,
+        wanted.quiet,
+        (wanted.read_back.times, wanted.read_back.every, wanted.read_back.within),
+        (wanted.retries.mode, wanted.retries.attempts, wanted.retries.per_second),
+        None if metrics.type == "cloudwatch" else (metrics.get, metrics.requests, metrics.errors_5xx),
+        metrics.lag,
+    )
+    if wanted.type == "elb":
+        return replace(common, load_balancer=wanted.load_balancer, instances=dict(wanted.instances))
+    return replace(
+        common,
+        listeners=wanted.listeners,
+        preview_priority=wanted.preview_priority,
+        stickiness=wanted.stickiness,
+        leave_others=wanted.other_rules == "leave",
     )
 
 
@@ -274,6 +331,7 @@ def _database(settings: Settings) -> Database | None:
         lock_deadline=limits.lock_deadline,
         batch=limits.largest,
         replica_lag=limits.replica_lag,
+        sessions=limits.sessions,
         backups=None if kept is None else kept.directory,
         backup_command=None if own is None else own.command,
         restore_into=wanted.backup.restore_into if wanted.type == "postgresql" and wanted.backup else None,

@@ -22,6 +22,7 @@ from changeover.service.site import Site
 from changeover.service.wires import Wires
 
 if TYPE_CHECKING:
+    from changeover.drivers.databases.limits import Limits
     from changeover.drivers.runtimes.proof import Checks
 
 
@@ -146,6 +147,10 @@ def _balancer(wanted: _wires.Balancer, wires: Wires) -> Balancer:
                 reload=wanted.reload,
             )
         )
+    if wanted.aws is not None:
+        from changeover.service.wiring_aws import balancer
+
+        return balancer(wanted, wires, wanted.aws)
     from changeover.drivers.balancers.envoy import EnvoyBalancer, EnvoySettings
 
     return EnvoyBalancer(
@@ -247,12 +252,10 @@ def _prober(wires: Wires, host: Host, web: Web) -> Prober:
 
 
 def _database(wires: Wires, secrets: Secrets) -> Database | None:
-    from changeover.drivers.databases.limits import Limits
-
     wanted = wires.database
     if wanted is None:
         return None
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
+    limits = _limits(wanted)
     url = partial(secrets.reveal, wanted.url)
     if wanted.kind == "sqlite":
         from changeover.drivers.databases.sqlite import SqliteDatabase, SqliteSettings
@@ -261,6 +264,7 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         return SqliteDatabase(SqliteSettings(url, wires.environment, wanted.backups, limits, words))
     if wanted.kind == "sqlserver":
         return _sqlserver(wires, wanted, secrets)
+    read = tuple(partial(secrets.reveal, one) for one in wanted.read)
     into = None if wanted.restore_into is None else partial(secrets.reveal, wanted.restore_into)
     words = shell_value(wanted.url)
     if wanted.kind == "mysql":
@@ -268,7 +272,6 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
         from changeover.drivers.databases import mysql_backup as kept
 
         dumps = None if wanted.backups is None else kept.BackupSettings(wanted.backups, wanted.backup_command, into)
-        read = tuple(partial(secrets.reveal, one) for one in wanted.read)
         return mysql.MysqlDatabase(
             mysql.MysqlSettings(url, wires.environment, dumps, limits, wanted.login, words, read)
         )
@@ -276,7 +279,18 @@ def _database(wires: Wires, secrets: Secrets) -> Database | None:
     from changeover.drivers.databases.postgresql_backup import BackupSettings
 
     points = None if wanted.backups is None else BackupSettings(wanted.backups, wanted.backup_command, into)
-    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words))
+    return PostgresqlDatabase(PostgresqlSettings(url, wires.environment, points, limits, wanted.login, words, read))
+
+
+def _limits(wanted: _wires.Database) -> Limits:
+    from changeover.drivers.databases.limits import Limits
+
+    return Limits(
+        lock=wanted.lock,
+        lock_deadline=wanted.lock_deadline,
+        replica_lag=wanted.replica_lag,
+        sessions=wanted.sessions,
+    )
 
 
 def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
@@ -293,7 +307,6 @@ def _readers(wires: Wires, secrets: Secrets) -> tuple[Reader, ...]:
 
 
 def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Database:
-    from changeover.drivers.databases.limits import Limits
     from changeover.drivers.databases.sqlserver import SqlServerDatabase, SqlServerSettings
     from changeover.drivers.databases.sqlserver_backup import BackupSettings
 
@@ -302,7 +315,7 @@ def _sqlserver(wires: Wires, wanted: _wires.Database, secrets: Secrets) -> Datab
         if wanted.backups is None
         else BackupSettings(wanted.backups, wanted.backup_command, wanted.server_directory)
     )
-    limits = Limits(lock=wanted.lock, lock_deadline=wanted.lock_deadline, replica_lag=wanted.replica_lag)
+    limits = _limits(wanted)
     url = partial(secrets.reveal, wanted.url)
     return SqlServerDatabase(SqlServerSettings(url, wires.environment, points, limits, wanted.login, wanted.url))
 

@@ -21,6 +21,7 @@ AREAS = {
     "02": "Traffic and instances",
     "03": "Way back and cleanup",
     "04": "Runs and plans",
+    "08": "AWS",
 }
 
 EXITS: Mapping[Exit, tuple[str, str]] = {

@@ -36,7 +36,31 @@ ODD = Facts(
     dialect="",
     backends={"yes": "no: y", "true": "b"},
 )
-ALL = [Facts(), HAPROXY, LOCAL, ODD]
+ARN = "arn:aws:elasticloadbalancing:eu-central-1:210987654321"
+ALB = Facts(
+    app="shop",
+    environment="production",
+    pools={"blue": ["10.0.0.11:8001"], "green": ["10.0.0.12:8001"]},
+    balancer="alb",
+    account="210987654321",
+    region="eu-central-1",
+    listeners=[f"{ARN}:listener/app/web/50dc/f2f7", f"{ARN}:listener-rule/app/web/50dc/f2f7/9683"],
+    backends={"blue": f"{ARN}:targetgroup/shop-blue/73e2", "green": f"{ARN}:targetgroup/shop-green/0996"},
+    leave_others=True,
+    entry="https://web.example",
+)
+CLASSIC = Facts(
+    app="shop",
+    pools={"blue": ["10.0.0.11:8001"], "green": []},
+    balancer="elb",
+    account="210987654321",
+    region="eu-central-1",
+    load_balancer="shop",
+    backends={"blue": "", "green": ""},
+    ids={"blue": ["i-0fedcba9876543210"]},
+    entry="http://web.example",
+)
+ALL = [Facts(), HAPROXY, LOCAL, ODD, ALB, CLASSIC]
 
 
 def filled(text):
@@ -52,6 +76,8 @@ def filled(text):
     for number, line in enumerate(text.splitlines()):
         key = line.strip().split(":")[0]
         fit = f"10.0.0.11:{number}" if "[FILL_IN]" in line else fits.get(key, "/srv/x")
+        if key == "green" and "[FILL_IN]" in line and "i-" in text and line.startswith("      "):
+            fit = "i-0fedcba9876543211"
         one, two = ("b1", "b2") if key in ("backends", "clusters") else (fit, fit)
         lines.append(line.replace("FILL_IN", one, 1).replace("FILL_IN", two))
     return "\n".join(lines) + "\n"

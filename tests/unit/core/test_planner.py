@@ -500,6 +500,19 @@ def test_going_back_settles_what_a_killed_shift_left_behind(workers, durable, pr
         assert (after.live, after.share) == (route, 0)
 
 
+def test_why_a_balancer_cannot_be_worked_with_is_what_every_plan_says():
+    """The id of the cause, not that nobody knows where the traffic goes."""
+    s = sim()
+    reason = errors.ListenerForeign("web:443 is not changeover's", next=("look",))
+    world = replace(s.world(), route=RouteReading("alb", {}, None, "told", refusal=reason))
+    asked = Release(V2, changes=s.changes)
+    for ask in (
+        lambda: plan_release(context(s), asked, world, s.ledger(), PROBED, salt=1),
+        lambda: plan_rollback(context(s), world, s.ledger(), PROBED, to=None, because="x"),
+    ):
+        assert refusal(errors.ListenerForeign, ask) is reason
+
+
 # abort ---------------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from changeover.core.model import Counters, Cut, InFlight, PoolHealth, Route, Ro
 from changeover.core.ports import Balancer, Capabilities, CutsByKind, Fence, Finding, Rounds, Stages
 
 T = TypeVar("T")
+WITNESSES = ("balancer", "application", "time")  # of a drain, the weakest last
 
 
 class SeveralBalancers:
@@ -51,7 +52,12 @@ class SeveralBalancers:
             counts_fallbacks=all(c.counts_fallbacks for c in each),
             finest_share=max(c.finest_share for c in each),
             preview=all(c.preview for c in each),
+            hides_preview=all(c.hides_preview for c in each),
             sticky=all(c.sticky for c in each) and len({type(m) for m in members}) == 1,
+            moves_settled=all(c.moves_settled for c in each),
+            falls_back=all(c.falls_back for c in each),
+            counts_at_once=all(c.counts_at_once for c in each),
+            drain_evidence=max((c.drain_evidence for c in each), key=WITNESSES.index),
         )
 
     def _all(self, ask: Callable[[Balancer], T]) -> list[tuple[Balancer, T]]:

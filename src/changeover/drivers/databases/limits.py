@@ -23,14 +23,16 @@ class Limits:
     """Seconds. `lock`: how long one attempt waits (others queue behind it); `lock_deadline`: how long attempts are repeated.
 
     `statement_timeout`: how long a statement may run that only changes the catalogue; one that unexpectedly rewrites a
-    table dies there. `replica_lag`: how far replicas may be behind while a backfill goes on. Defaults: measured on PostgreSQL 15 with a reader in the way, where 0.1 s got the lock under load and
-    kept everybody else's wait below that.
+    table dies there. `replica_lag`: how far replicas may be behind while a backfill goes on; `sessions`: how many sessions of
+    others may be at work meanwhile (None: any number). Defaults: measured on PostgreSQL 15 with a reader in the way, where 0.1 s got
+    the lock under load and kept everybody else's wait below that.
     """
 
     lock: float = 0.1
     lock_deadline: float = 60.0
     statement_timeout: float = 30.0
     replica_lag: float = 5.0
+    sessions: int | None = None
 
 
 class Busy(Exception):

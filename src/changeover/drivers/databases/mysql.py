@@ -186,7 +186,7 @@ class MysqlDatabase:
 
     def pressure(self, statement: BackfillStatement) -> str:
         with self._looking(statement) as db:
-            found = pressure(db)
+            found = pressure(db, self._settings.limits)
         return found or next((p for p in (reader.pressure() for reader in self.readers()) if p), "")
 
     def readers(self) -> Sequence[MysqlReader]:

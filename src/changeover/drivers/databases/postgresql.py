@@ -47,6 +47,7 @@ from changeover.drivers.databases.postgresql_inspect import Doctor
 from changeover.drivers.databases.postgresql_keys import Keyed
 from changeover.drivers.databases.postgresql_logins import Logins
 from changeover.drivers.databases.postgresql_pressure import pressure
+from changeover.drivers.databases.postgresql_reader import PostgresqlReader
 from changeover.drivers.databases.postgresql_scratch import ScratchDatabase
 from changeover.drivers.databases.postgresql_session import READ, Connection, Sessions, has_kept, has_ledger, ledger_on
 from changeover.drivers.databases.postgresql_tables import catalogue as catalogue_of
@@ -59,7 +60,7 @@ class PostgresqlSettings:
     """One PostgreSQL database. `url` is asked at each use. `backup` None: no restore points.
 
     `login`: the pattern of one login per version, `shop_{version}`; None: versions share a login. `words` is how commands
-    for people name the database, as shell words.
+    for people name the database, as shell words. `read`: the replicas that versions read.
     """
 
     url: Callable[[], str]
@@ -68,6 +69,7 @@ class PostgresqlSettings:
     limits: Limits = field(default_factory=Limits)
     login: str | None = None
     words: str = '"$DATABASE_URL"'
+    read: tuple[Callable[[], str], ...] = ()
 
 
 class PostgresqlDatabase:
@@ -183,7 +185,13 @@ class PostgresqlDatabase:
 
     def pressure(self, statement: BackfillStatement) -> str:
         with self._looking(statement) as db:
-            return pressure(db, statement.table, self._settings.limits.replica_lag)
+            found = pressure(db, statement.table, self._settings.limits)
+        return found or next((p for p in (reader.pressure() for reader in self.readers()) if p), "")
+
+    def readers(self) -> Sequence[PostgresqlReader]:
+        """The replicas that versions read."""
+        settings = self._settings
+        return [PostgresqlReader(url, settings.environment, settings.limits.replica_lag) for url in settings.read]
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._looking(statement) as db:

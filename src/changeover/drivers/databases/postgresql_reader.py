@@ -12,10 +12,26 @@ from changeover.drivers.databases import postgresql_catalogue as catalogue
 from changeover.drivers.databases.postgresql_errors import Doing, translated
 from changeover.drivers.databases.postgresql_session import Connection, Sessions
 
+# A replica that has replayed no transaction since it started has no time of one: then it is behind since its start.
 _BEHIND = """
-SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery() OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-  ELSE coalesce(extract(epoch FROM now() - pg_last_xact_replay_timestamp()), 0) END::float
+SELECT pg_is_in_recovery(), EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL),
+  CASE WHEN NOT pg_is_in_recovery() OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+  ELSE extract(epoch FROM now() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How a read endpoint follows: `behind` in seconds, None when nothing reaches it any more; 0 where it is no replica."""
+
+    replica: bool
+    behind: float | None
+
+    @classmethod
+    def of(cls, db: Connection) -> Following:
+        row = db.execute(_BEHIND).fetchone()
+        replica, streams, behind = (False, False, 0.0) if row is None else row
+        return cls(bool(replica), None if replica and not streams else float(behind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +67,23 @@ class PostgresqlReader:
             yield Finding(subject, ok=False, detail=error.what, fix="; ".join(error.next))
 
     def _behind(self, db: Connection, subject: str) -> Finding:
-        row = db.execute(_BEHIND).fetchone()
-        replica, behind = (False, 0.0) if row is None else (bool(row[0]), float(row[1]))
-        if behind > self.lag:
-            return Finding(
-                subject, ok=False, detail=f"{behind:.1f} s behind", fix="look at its replication", fatal=False
-            )
-        return Finding(
-            subject, ok=True, detail="a replica, up to date" if replica else "answers; it is no physical replica"
-        )
+        found, fix = Following.of(db), "look at its replication"
+        if found.behind is None:
+            return Finding(subject, ok=False, detail="a replica that receives nothing", fix=fix, fatal=False)
+        if found.behind > self.lag:
+            return Finding(subject, ok=False, detail=f"{found.behind:.1f} s behind", fix=fix, fatal=False)
+        detail = "a replica, up to date" if found.replica else "answers; it is no physical replica"
+        return Finding(subject, ok=True, detail=detail)
 
     def lacks(self, probes: Sequence[Probe]) -> Sequence[Probe]:
         """In one look."""
         with translated(self._sessions, Doing("looking at a read endpoint")), self._sessions.session() as db:
             return [p for p in probes if not catalogue.done(db, p)]
+
+    def pressure(self) -> str:
+        """Why a backfill should wait for it, "" if it need not. Raises DatabaseUnreachable."""
+        with translated(self._sessions, Doing("looking at a read endpoint")), self._sessions.session() as db:
+            found = Following.of(db)
+        if found.behind is None:
+            return f"the replica {self.name} receives nothing"
+        return f"the replica {self.name} is {found.behind:.1f} s behind" if found.behind > self.lag else ""

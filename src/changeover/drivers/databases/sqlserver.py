@@ -191,7 +191,7 @@ class SqlServerDatabase:
 
     def pressure(self, statement: BackfillStatement) -> str:
         with self._reading(_doing(statement)) as db:
-            return pressure(db, statement.table, self._settings.limits.replica_lag)
+            return pressure(db, statement.table, self._settings.limits)
 
     def last_key(self, statement: BackfillStatement) -> str | None:
         with self._reading(_doing(statement)) as db:

@@ -46,7 +46,8 @@ def drain(ctx: Context, action: Drain) -> Outcome:
             stranger = strangers.found(ctx, world, action.pool, ctx.ports.balancer.counters(action.pool))
             if stranger is not None:
                 return Stuck(stranger)
-            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), **_account(ctx, flight)})
+            told = {} if ctx.ports.balancer.capabilities.drain_evidence == "balancer" else {"says": flight.detail}
+            return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), **_account(ctx, flight), **told})
         if ctx.elapsed() >= SETTLE:
             ctx.note("empty")
         return Again(POLL)

@@ -27,7 +27,7 @@ def own(instances: tuple[Instance, ...]) -> Own:
 
 def begin(ctx: Context, world: World, pools: tuple[str, ...]) -> dict[str, Own]:
     """By pool: their own counts, to be kept in an event; the balancers' counts were taken before. Asks only if they keep any."""
-    if not any(own(world.pools[p]) for p in pools):
+    if not ctx.ports.balancer.capabilities.counts_at_once or not any(own(world.pools[p]) for p in pools):
         return {}
     return {p: own(look(ctx, p)) for p in pools}
 
@@ -35,7 +35,7 @@ def begin(ctx: Context, world: World, pools: tuple[str, ...]) -> dict[str, Own]:
 def found(ctx: Context, world: World, pool: str, counts: Counters) -> UnknownBalancer | None:
     """The error if somebody else sends requests to the pool. `world` was observed before `counts` were taken."""
     now = own(world.pools[pool])
-    if not now:
+    if not now or not ctx.ports.balancer.capabilities.counts_at_once:
         return None
     start = _start(ctx, pool)
     if start is None:

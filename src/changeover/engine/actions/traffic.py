@@ -144,14 +144,9 @@ def _known(ctx: Context, wanted: Route, found: Route | None) -> None:
     """Refuse to overwrite a route that somebody else wrote. Routes of ours, and those that already decide alike, pass."""
     if found is None or found.decides_like(wanted):
         return
-    asked = last_asked(ctx.history)
-    if asked is not None:
-        ours = route_from(asked.data["route"])
-        before = asked.data.get("before")
-        if found.decides_like(ours) or (before is not None and found.decides_like(route_from(before))):
-            return
-    elif route_text(found) == ctx.plan.basis.route:
+    if _expected(ctx, found):
         return
+    asked = last_asked(ctx.history)
     written = fence_in(found.mark)
     if written is not None and written[1] < ctx.hold.token and asked is not None:
         return  # an actor of ours that slept past its lease: corrected, not respected
@@ -160,6 +155,26 @@ def _known(ctx: Context, wanted: Route, found: Route | None) -> None:
         now="It was left as it is.",
         next=("find out who changed it", "set it back, then: changeover resume", "changeover rollback"),
     )
+
+
+def _expected(ctx: Context, found: Route) -> bool:
+    """Whether this is the route that was asked for last, or the one that it was to replace.
+
+    Where the one to replace could not be read when it was asked for, it is what was asked for before that, or the plan's.
+    """
+    unread = False
+    for event in reversed(ctx.history):
+        if event.kind == "done" and "route" in event.data and unread:
+            return found.decides_like(route_from(event.data["route"]))
+        if event.kind != "asked":
+            continue
+        if found.decides_like(route_from(event.data["route"])):
+            return True
+        before = event.data.get("before")
+        if before is not None:
+            return found.decides_like(route_from(before))
+        unread = True
+    return route_text(found) == ctx.plan.basis.route
 
 
 def route_words(route: Route | None) -> str:

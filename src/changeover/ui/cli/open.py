@@ -20,7 +20,7 @@ class Doors:
 
     door: Callable[[Path, str | None], Changeover]
     check: Callable[[Path, str | None, bool], CheckReport]
-    propose: Callable[[Path | None, str, str], Proposal]
+    propose: Callable[[Path | str | None, str, str], Proposal]
     spawn: Callable[[Site, str], int]
     demo: Callable[..., Mapping[str, Any]]
     demo_words: Callable[[dict[str, Any]], str]
@@ -47,10 +47,12 @@ def _check(config: Path, environment: str | None, online: bool) -> CheckReport:
     return check(config, environment, online=online)
 
 
-def _propose(haproxy_cfg: Path | None, app: str, environment: str) -> Proposal:
+def _propose(source: Path | str | None, app: str, environment: str) -> Proposal:
     from changeover.service.setup import propose
 
-    return propose(Path.cwd(), haproxy_cfg, app=app, environment=environment)
+    if isinstance(source, str):
+        return propose(Path.cwd(), None, app=app, environment=environment, arn=source)
+    return propose(Path.cwd(), source, app=app, environment=environment)
 
 
 def _spawn(site: Site, run: str) -> int:

@@ -116,6 +116,8 @@ def _drain(data: Data) -> str:
         parts.append(f"{_kinds(cut) if cut else words.many(int(data['cut']), 'request')} CUT")
     if account.get("lost"):
         parts.append(f"{words.count(int(account['lost']))} lost sight of")
+    if data.get("says"):
+        parts.append(str(data["says"]))
     return ", ".join(parts)
 
 

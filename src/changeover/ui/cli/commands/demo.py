@@ -17,7 +17,7 @@ from changeover.ui.render import documents
 def demo(
     *,
     scenario: str = "release",
-    balancer: Literal["envoy", "haproxy", "haproxy-servers"] = "envoy",
+    balancer: Literal["envoy", "haproxy", "haproxy-servers", "alb", "elb"] = "envoy",
     balancers: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=8))] = 1,
     database: Literal["sqlite", "postgresql", "mariadb"] = "sqlite",
     changes: Literal["operations", "sql"] = "operations",
@@ -33,7 +33,7 @@ def demo(
     scenario
         What is played; an unknown name lists all of them.
     balancer
-        Which load balancer.
+        Which load balancer; alb and elb are a stand-in for AWS on this machine.
     balancers
         How many of them at once, in front of the same instances.
     database

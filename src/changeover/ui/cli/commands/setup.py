@@ -22,18 +22,18 @@ HAPROXY_CFG = Path("/etc/haproxy/haproxy.cfg")
 
 def init(
     *,
-    from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
     app: str | None = None,
     force: Annotated[bool, Flag] = False,
     session: Annotated[Session, Injected],
     common: Common = PLAIN,
 ) -> Exit:
-    """Read an existing haproxy.cfg and write changeover.yml. What could not be found out is left to fill in.
+    """Read an existing haproxy.cfg or AWS load balancer and write changeover.yml. What could not be found out is left to fill in.
 
     Parameters
     ----------
     from_
-        The haproxy.cfg to read; /etc/haproxy/haproxy.cfg if that is there.
+        The haproxy.cfg to read; /etc/haproxy/haproxy.cfg if that is there. Or the ARN of a load balancer of AWS.
     app
         The name of the application; that of this folder if it is left out.
     force
@@ -41,7 +41,9 @@ def init(
     """
     if common.config.exists() and not force:
         raise UsageError(f"{common.config} is there already", next=("changeover check", "replace it: --force"))
-    source = from_ if from_ is not None else HAPROXY_CFG if HAPROXY_CFG.is_file() else None
+    source: Path | str | None = HAPROXY_CFG if HAPROXY_CFG.is_file() else None
+    if from_ is not None:
+        source = from_ if from_.startswith("arn:") else Path(from_)
     name = app or _name(Path.cwd().name)
     proposal = session.doors.propose(source, name, common.environment or "production")
     planfile.write(common.config, proposal.configuration)
@@ -75,7 +77,7 @@ def doctor(
     Parameters
     ----------
     grants
-        Print the minimal GRANT statements for the database login, and nothing else.
+        Print the minimal GRANT statements for the database login and the minimal IAM policy for AWS, and nothing else.
     """
     door = session.door()
     if grants:
