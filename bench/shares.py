@@ -17,6 +17,10 @@ SHARES = (100, 500, 2500, 5000)  # basis points, growing: one release
 VISITORS = 100_000
 RETURNING = 2_500  # of the visitors of each share
 BOUND = 0.6  # percentage points from what the driver can do at all; 3.8 standard deviations of 100,000 at 50 %
+SPREADS = {
+    "alb": 2.0,
+    "elb": 2.0,
+}  # seconds until every node has heard of a commit: `propagation` of their configuration
 SALT = 4711
 BLUE, GREEN = VERSIONS["blue"], VERSIONS["green"]
 
@@ -58,6 +62,8 @@ def measure(scene: Stage, *, quick: bool) -> Iterator[Figure]:
         known = again
     _commit(scene, Route("blue", "green", 0, SALT, 0, "bench"))
     home = send(scene.ports[0], [v.cookie for v in known])
+    if balancer.capabilities.moves_settled and not returns.over:
+        raise RuntimeError("the growing share moved nobody who had been here before")
     yield from returns.figures(part, sticky=balancer.capabilities.sticky)
     yield Figure(
         part,
@@ -104,6 +110,3 @@ class _Returns:
 def _commit(scene: Stage, route: Route) -> None:
     scene.balancer.commit(route, Always())
     time.sleep(SPREADS.get(scene.kind, 0.0))
-
-
-SPREADS: dict[str, float] = {}  # seconds until what was committed has reached every node that carries requests

@@ -24,7 +24,7 @@ from changeover.service.wiring import wire
 
 VERSIONS = {"blue": "1.0.0", "green": "1.1.0"}
 BALANCERS = ("haproxy", "envoy")
-DRIVERS = ("haproxy", "haproxy-servers", "envoy")  # whose shares are measured
+DRIVERS = ("haproxy", "haproxy-servers", "envoy", "alb", "elb")  # whose shares are measured
 CONNECTIONS = 100
 RATE = 2000.0  # requests per second
 MEMORY = Path("/dev/shm")
