@@ -3,7 +3,7 @@
     python -m bench.client --port 8080 --rate 2000 --connections 100 --seconds 10 --out FILE [--path /slow?s=3 --once]
 
 Request i is planned at `start + i / rate` on connection i mod `connections`, whatever became of the others; latency counts from
-then. A request on a connection that the other side closed while it was idle is lost, as it is for every client that does not look;
+then. With several `--port`, connections are spread over them. A request on a connection that the other side closed while it was idle is lost, as it is for every client that does not look;
 the next one opens a new connection. An answer that says `connection: close` is obeyed.
 
 Bare epoll, because client, balancer and instances share two cores. FILE is JSON: the start, and one list per request.
@@ -18,6 +18,7 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Record:
 class Line:
     """One connection, and the requests that wait for it; at most one is under way."""
 
+    port: int
     socket: socket.socket | None = None
     under_way: Record | None = None
     waiting: deque[Record] = field(default_factory=deque)
@@ -59,11 +61,10 @@ class Line:
 class Client:
     """All lines, one thread."""
 
-    def __init__(self, port: int, path: str, connections: int) -> None:
-        self._port = port
+    def __init__(self, ports: Sequence[int], path: str, connections: int) -> None:
         self._request = wire.request(path)
         self._epoll = select.epoll()
-        self._lines = [Line() for _ in range(connections)]
+        self._lines = [Line(ports[n % len(ports)]) for n in range(connections)]
         self._by_socket: dict[int, Line] = {}
         self.records: list[Record] = []
         self._open = 0  # requests without an end
@@ -109,7 +110,7 @@ class Client:
             self._receive(line)
 
     def _connect(self, line: Line) -> None:
-        made = socket.create_connection(("127.0.0.1", self._port), timeout=5)
+        made = socket.create_connection(("127.0.0.1", line.port), timeout=5)
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.socket, line.received, line.stirred, line.used = made, b"", False, False
@@ -186,7 +187,7 @@ def read(path: Path) -> list[Record]:
 
 def main() -> None:
     parser = argparse.ArgumentParser("bench.client")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, required=True, action="append", help="may be given several times")
     parser.add_argument("--rate", type=float, default=2000)
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10)

@@ -2,8 +2,9 @@
 
     python -m bench.instance --port 8001 --version 1.0.0 --arrivals FILE
 
-`/slow?s=3` answers after three seconds, everything else at once. FILE is 16 bytes, mapped into memory: the time of the last
-arrival (epoch seconds, double) and the number of arrivals (int64). Health checks are not counted. Bare epoll: see `bench.client`.
+`/slow?s=3` answers after three seconds, everything else at once. FILE is 24 bytes, mapped into memory: the time of the last
+arrival (epoch seconds, double), the number of arrivals (int64), and the time of the first arrival after the last pause of more than
+`PAUSE` (double). Health checks are not counted. Bare epoll: see `bench.client`.
 """
 
 from __future__ import annotations
@@ -18,20 +19,30 @@ import socket
 import struct
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import wire
 
-RECORD = struct.Struct("=dq")
+RECORD = struct.Struct("=dqd")
+PAUSE = 0.1  # seconds without a request: the version was not live
+
+
+class Arrivals(NamedTuple):
+    """Epoch seconds of the last one, how many so far, epoch seconds of the first one since the last pause; 0 is never."""
+
+    last: float
+    count: int
+    first: float
 
 
 class Instance:
     """One listener and its connections, one thread."""
 
     def __init__(self, listener: socket.socket, version: str, arrivals: Path) -> None:
-        arrivals.write_bytes(RECORD.pack(0.0, 0))
+        arrivals.write_bytes(RECORD.pack(*Arrivals(0.0, 0, 0.0)))
         with arrivals.open("r+b") as file:
             self._arrivals = mmap.mmap(file.fileno(), RECORD.size)
-        self._count = 0
+        self._seen = Arrivals(0.0, 0, 0.0)
         self._reply = wire.reply(version)
         self._listener = listener
         self._listener.setblocking(False)
@@ -84,13 +95,17 @@ class Instance:
 
     def _request(self, connection: socket.socket, path: bytes) -> None:
         if path != b"/health":
-            self._count += 1
-            RECORD.pack_into(self._arrivals, 0, time.time(), self._count)
+            self._note(time.time())
         if path.startswith(b"/slow"):
             due = time.time() + float(path.partition(b"=")[2])
             heapq.heappush(self._later, (due, next(self._order), connection))
         else:
             self._answer(connection)
+
+    def _note(self, now: float) -> None:
+        seen = self._seen
+        self._seen = Arrivals(now, seen.count + 1, now if now - seen.last > PAUSE else seen.first)
+        RECORD.pack_into(self._arrivals, 0, *self._seen)
 
     def _answer_due(self) -> None:
         while self._later and self._later[0][0] <= time.time():
@@ -105,10 +120,9 @@ class Instance:
         del self._received[number]
 
 
-def last_arrival(path: Path) -> tuple[float, int]:
-    """(time of the last arrival, arrivals so far), as the instance wrote them."""
-    last, count = RECORD.unpack(path.read_bytes())
-    return float(last), int(count)
+def arrivals(path: Path) -> Arrivals:
+    """What the instance has noted by now."""
+    return Arrivals(*RECORD.unpack(path.read_bytes()))
 
 
 def main() -> None:

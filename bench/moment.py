@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Figure, lost, median, median_of
@@ -16,45 +17,84 @@ FINEST = 1000 / RATE  # ms between two requests: less cannot be told apart
 SOONER = {"haproxy": 20, "envoy": 10}  # times sooner than the reload
 
 
-def flip(stage: Stage, *, quick: bool) -> Figure:
-    """Milliseconds from entering the driver's commit, a median."""
-    count, apart = (5, 0.4) if quick else (25, 0.5)
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One flip, milliseconds. `last`: from entering the commit to the last arrival at the old version; `whole`: to its return.
+
+    `mixed` is how long both versions got requests; `calls` are those to the balancers' control planes, 0 if nobody counts.
+    """
+
+    last: float
+    whole: float
+    mixed: float
+    calls: int
+
+
+def flips(stage: Stage, count: int, apart: float, calls: Callable[[], int] = lambda: 0) -> list[Flip]:
+    """So many flips, `apart` seconds from one to the next, while users come. Raises RuntimeError if one of those was lost.
+
+    `calls` is how many there were since it was last asked.
+    """
     stage.start_state()
     load = stage.load(WARM + count * apart + 0.5)
-    live, found, whole = "blue", [], []
+    live, found = "blue", []
     for number in range(count):
         sleep_until(load.start + WARM + number * apart)
         old, live = live, other(live)
+        calls()
         entered, left = stage.flip(live)
+        asked = calls()
         sleep_until(load.start + WARM + number * apart + 0.75 * apart)
-        found.append(_last(stage, old, entered))
-        whole.append(1000 * (left - entered))
-    failed = sum(1 for r in load.records() if r.error)
-    if failed:
+        last = _last(stage, old, entered)
+        first = 1000 * (stage.instances.arrivals(live).first - entered)
+        if first < 0:
+            raise RuntimeError(f"{live} had requests {-first:.0f} ms before it was made live")
+        found.append(Flip(max(FINEST, last), 1000 * (left - entered), max(0.0, last - first), asked))
+    if failed := sum(1 for r in load.records() if r.error):
         raise RuntimeError(f"{failed} requests were lost by single flips")
-    note = f"{median_of(found)}; the whole commit {median(whole):.1f} ms"
-    return Figure(PART, f"{stage.kind}: changeover's commit", median(found), "ms", note=note, raw=tuple(found))
+    return found
+
+
+def flip(stage: Stage, *, quick: bool) -> Figure:
+    """Milliseconds from entering the driver's commit, a median."""
+    found = flips(stage, *((5, 0.4) if quick else (25, 0.5)))
+    last = tuple(f.last for f in found)
+    note = f"{median_of(last)}; the whole commit {median(f.whole for f in found):.1f} ms"
+    return Figure(PART, f"{stage.kind}: changeover's commit", median(last), "ms", note=note, raw=last)
 
 
 def floor(stage: Stage, *, quick: bool) -> Figure:
     """Milliseconds of one bare `set map` through HAProxy's master socket, under the same load: a flip cannot cost less."""
-    count = 20 if quick else 200
+    found = bare(stage, 20 if quick else 200)
+    note = f"{median_of(found)}; not durable, not fenced, not read back"
+    return Figure(PART, "floor: one bare `set map` by the master socket", median(found), "ms", note=note)
+
+
+def bare(stage: Stage, count: int) -> list[float]:
+    """Milliseconds of one bare `set map` to each HAProxy of the stage, one after the other, while users come; so many times.
+
+    It sets what is set already, so that nobody is moved.
+    """
     stage.start_state()
-    load = stage.load(WARM + count * 0.005 + 1.0)
+    paths = sorted(file.parent for file in stage.folder.glob("*/route.map"))
+    load = stage.load(WARM + count * 0.005 * len(paths) + 1.0)
     sleep_until(load.start + WARM)
-    path = stage.folder / "haproxy"
-    value = next(line.split()[1] for line in (path / "route.map").read_text().splitlines() if line.startswith("route "))
+    (value,) = {_value(path / "route.map") for path in paths}
     found = []
     for _ in range(count):
         began = time.perf_counter()
-        answer = _ask(path / "master.sock", f"@1 set map {path / 'route.map'} route {value}")
+        answers = [_ask(p / "master.sock", f"@1 set map {p / 'route.map'} route {value}") for p in paths]
         found.append(1000 * (time.perf_counter() - began))
-        if answer.strip():
-            raise RuntimeError(f"set map was refused: {answer}")
+        if refused := "".join(answers).strip():
+            raise RuntimeError(f"set map was refused: {refused}")
         time.sleep(0.005)
-    load.records()
-    note = f"{median_of(found)}; not durable, not fenced, not read back"
-    return Figure(PART, "floor: one bare `set map` by the master socket", median(found), "ms", note=note)
+    if failed := sum(1 for r in load.records() if r.error):
+        raise RuntimeError(f"{failed} requests were lost while nothing was changed")
+    return found
+
+
+def _value(file: Path) -> str:
+    return next(line.split()[1] for line in file.read_text().splitlines() if line.startswith("route "))
 
 
 def reload(peer: Peer, *, quick: bool) -> list[Figure]:
@@ -67,7 +107,7 @@ def reload(peer: Peer, *, quick: bool) -> list[Figure]:
         old, live = live, other(live)
         asked, signalled = peer.flip(live)
         sleep_until(load.start + WARM + number * apart + 0.75 * apart)
-        found.append(_last(peer, old, asked))
+        found.append(max(FINEST, _last(peer, old, asked)))
         checked.append(1000 * (signalled - asked))
         peer.settle()
     records = load.records()
@@ -96,12 +136,12 @@ def compare(own: Figure, kind: str, reload: Figure, *, quick: bool) -> Figure:
 
 
 def _last(scene: Scene, old: str, asked: float) -> float:
-    """Milliseconds from the asking to the last arrival at the old pool; at least what can be told apart."""
-    last, count = scene.instances.arrivals(old)
+    """Milliseconds from the asking to the last arrival at the old pool."""
+    seen = scene.instances.arrivals(old)
     time.sleep(0.02)
-    if scene.instances.arrivals(old)[1] != count:
+    if scene.instances.arrivals(old).count != seen.count:
         raise RuntimeError(f"{old} still gets requests: the window of a flip is too short")
-    return max(FINEST, 1000 * (last - asked))
+    return 1000 * (seen.last - asked)
 
 
 def _ask(path: Path, command: str) -> str:

@@ -48,7 +48,7 @@ class Peer(Scene):
 
     def flip(self, live: str) -> tuple[float, float]:
         """Reload with this pool as the live one: when it was asked for, and when the signal was sent; the file was there already."""
-        path = _write(self.folder, self.port, self.instances, live)
+        path = _write(self.folder, self.ports[0], self.instances, live)
         asked = time.time()
         subprocess.run([str(self.master.args[0]), "-c", "-q", "-f", str(path)], check=True)  # type: ignore[index]
         signalled = time.time()
@@ -80,7 +80,7 @@ def peer() -> Iterator[Peer]:
         argv = [binary, "-W", "-f", str(path), "-S", f"{socket},mode,600,level,admin"]
         master, log = started.start("peer", argv)
         servers.wait_for(port, master, log)
-        ready = Peer(found.folder, port, found, master, MasterSocket(str(socket)))
+        ready = Peer(found.folder, [port], found, master, MasterSocket(str(socket)))
         ready.settle()
         ready.demand("blue")
         yield ready

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import client
-from bench.instance import last_arrival
+from bench.instance import Arrivals, arrivals
 from changeover.config import load
 from changeover.core.model import Route
 from changeover.core.ports import Balancer
@@ -24,7 +24,7 @@ from changeover.service.wiring import wire
 
 VERSIONS = {"blue": "1.0.0", "green": "1.1.0"}
 BALANCERS = ("haproxy", "envoy")
-DRIVERS = ("haproxy", "haproxy-servers", "envoy")  # whose shares are measured
+DRIVERS = ("haproxy", "haproxy-servers", "envoy", "alb", "elb")  # whose shares are measured
 CONNECTIONS = 100
 RATE = 2000.0  # requests per second
 MEMORY = Path("/dev/shm")
@@ -70,21 +70,21 @@ class Instances:
     notes: Path
     ports: Mapping[str, Sequence[int]]
 
-    def arrivals(self, pool: str) -> tuple[float, int]:
-        """(last arrival at any instance of the pool, arrivals at all of them), clocked in the instances."""
-        found = [last_arrival(_arrivals(self.notes, pool, n)) for n in (1, 2)]
-        return max(last for last, _ in found), sum(count for _, count in found)
+    def arrivals(self, pool: str) -> Arrivals:
+        """The last at any instance of the pool, how many at all of them, the first at any; clocked in the instances."""
+        found = [arrivals(_arrivals(self.notes, pool, n)) for n in (1, 2)]
+        return Arrivals(max(f.last for f in found), sum(f.count for f in found), min(f.first for f in found))
 
     def arrived(self) -> int:
-        return sum(self.arrivals(pool)[1] for pool in VERSIONS)
+        return sum(self.arrivals(pool).count for pool in VERSIONS)
 
 
 @dataclass
 class Scene:
-    """Instances and a balancer whose users come in at `port`."""
+    """Instances, and one balancer or several, whose users come in at `ports`."""
 
     folder: Path
-    port: int
+    ports: Sequence[int]
     instances: Instances
 
     def load(
@@ -93,8 +93,8 @@ class Scene:
         """Start a client process; its connections are open when this returns."""
         out = self.folder / f"client-{time.monotonic_ns()}.json"
         argv = [
-            sys.executable, "-m", "bench.client", "--port", str(self.port), "--rate", str(rate), "--connections", str(connections),
-            "--seconds", str(seconds), "--path", path, "--out", str(out), *(["--once"] if once else []),
+            sys.executable, "-m", "bench.client", *(f"--port={port}" for port in self.ports), "--rate", str(rate), "--connections",
+            str(connections), "--seconds", str(seconds), "--path", path, "--out", str(out), *(["--once"] if once else []),
         ]  # fmt: skip
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdin is not None
@@ -110,8 +110,8 @@ class Scene:
 
     def demand(self, pool: str) -> None:
         """Raises RuntimeError unless users are answered by this pool: no phase begins in a state that it does not expect."""
-        for _ in range(4):
-            line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        for port in [*self.ports] * 4:
+            line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             try:
                 line.request("GET", "/")
                 version = line.getresponse().getheader("x-version")
@@ -219,6 +219,6 @@ def stage(kind: str, balancers: int = 1) -> Iterator[Stage]:
         config = found.folder / "changeover.yml"
         addresses = {pool: [f"127.0.0.1:{port}" for port in ports] for pool, ports in found.ports.items()}
         config.write_text(_CONFIGURATION.format(**addresses, balancers="\n".join(f"  - {entry}" for entry in entries)))
-        ready = Stage(found.folder, users[0], found, kind, wire(of(load(config))).ports.balancer)
+        ready = Stage(found.folder, users, found, kind, wire(of(load(config))).ports.balancer)
         ready.start_state()
         yield ready

@@ -6,15 +6,20 @@ from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """A whole answer: status, the version that made it ("" if none did), and whether the connection may be used again."""
+    """A whole answer: status, the version that made it ("" if none did), and whether the connection may be used again.
+
+    `cookie` is what it hands out: `name=value`, "" if nothing.
+    """
 
     status: int
     version: str
     keep: bool
+    cookie: str = ""
 
 
-def request(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode()
+def request(path: str, cookie: str = "") -> bytes:
+    carried = f"cookie: {cookie}\r\n" if cookie else ""
+    return f"GET {path} HTTP/1.1\r\nhost: bench\r\n{carried}\r\n".encode()
 
 
 def reply(version: str) -> bytes:
@@ -31,4 +36,9 @@ def parse(data: bytes) -> Answer | None:
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     if len(body) < int(headers.get("content-length", "0")):
         return None
-    return Answer(int(first.split()[1]), headers.get("x-version", ""), headers.get("connection", "").lower() != "close")
+    return Answer(
+        int(first.split()[1]),
+        headers.get("x-version", ""),
+        headers.get("connection", "").lower() != "close",
+        headers.get("set-cookie", "").partition(";")[0],
+    )

@@ -181,6 +181,17 @@ class Stages(Protocol):
 
 
 @runtime_checkable
+class Rounds(Protocol):
+    """A balancer that cannot give every share: its weights are whole numbers, or it counts instances.
+
+    One without it gives what is asked, to the basis point. `Capabilities.finest_share` is the smallest share that either can give.
+    """
+
+    def nearest(self, route: Route) -> float:
+        """The share of new visitors, in basis points, that a commit of this route would give. Changes nothing."""
+
+
+@runtime_checkable
 class Reaches(Protocol):
     """Several balancers: a way back is not held up by one that is away."""
 

@@ -21,7 +21,8 @@ from dataclasses import replace
 import pytest
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable, ChangeoverError, FencedOut
-from changeover.core.model import Route
+from changeover.core.model import ALL, Route
+from changeover.core.ports import Rounds
 from changeover.testing.cases import BLUE, GREEN, START, BalancerUnderTest, TestFence, fetch, pools_of, until
 
 COARSE = 1000  # basis points: a balancer whose finest share is larger counts instances
@@ -145,6 +146,18 @@ def test_a_share_is_what_was_asked(balancer: BalancerUnderTest) -> None:
     part = max(500, balancer.driver.capabilities.finest_share) / 10_000
     spread = 5.3 * (600 * part * (1 - part)) ** 0.5  # standard deviations
     assert abs(seen[GREEN] - 600 * part) <= spread
+
+
+@pytest.mark.parametrize("share", [2500, 5000])
+def test_a_driver_that_rounds_says_what_it_gives(balancer: BalancerUnderTest, share: int) -> None:
+    if not isinstance(balancer.driver, Rounds):
+        pytest.skip("this balancer gives every share as it is asked for")
+    before, wanted = balancer.driver.read(), canary(share)
+    part = balancer.driver.nearest(wanted) / ALL
+    assert balancer.driver.read() == before, "asking changes nothing"
+    balancer.driver.commit(wanted, TestFence())
+    seen = pools_of([balancer.get() for _ in range(600)])
+    assert abs(seen[GREEN] - 600 * part) <= 5 * (600 * part * (1 - part)) ** 0.5  # standard deviations
 
 
 def test_a_visitor_keeps_his_side_and_a_share_only_grows(balancer: BalancerUnderTest) -> None:

@@ -26,7 +26,7 @@ from changeover.core.errors import (
     BalancerRefused,
     ChangeoverError,
 )
-from changeover.core.model import Counters, InFlight, PoolHealth, Route, RouteReading, Slot
+from changeover.core.model import ALL, Counters, InFlight, PoolHealth, Route, RouteReading, Slot
 from changeover.core.ports import Capabilities, Clock, Fence, Finding, Meter, Web
 from changeover.drivers.balancers import alb_by_hand, aws_flight, aws_note, aws_policy
 from changeover.drivers.balancers.alb_inspect import FREE_PRIORITY, findings
@@ -39,6 +39,7 @@ from changeover.drivers.balancers.alb_route import (
     demand,
     parse,
     preview_actions,
+    split,
 )
 from changeover.drivers.balancers.alb_survey import Plot, Rule, Survey, holder, look, problems
 from changeover.drivers.balancers.aws_back import ReadBack, Reader, Shared
@@ -235,6 +236,11 @@ class AlbBalancer:
         if note != first:
             self._write_note(note, fence, until)
         return self._settle(route, note, fence, until)
+
+    def nearest(self, route: Route) -> float:
+        """What weights that add up to 1000 give."""
+        live, candidate = split(route.share)
+        return ALL * candidate / (live + candidate)
 
     def _noted(self) -> str:
         return self.settings.listeners[0]

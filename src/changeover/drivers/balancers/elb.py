@@ -32,7 +32,7 @@ from changeover.drivers.balancers.aws_meter import ELB, CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
 from changeover.drivers.balancers.aws_session import Access, Aws, given_up
 from changeover.drivers.balancers.elb_inspect import findings
-from changeover.drivers.balancers.elb_route import Terms, demand, derive, members
+from changeover.drivers.balancers.elb_route import Terms, count, demand, derive, members, share_of
 from changeover.drivers.balancers.elb_survey import Survey, look, problems
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.web import HttpWeb
@@ -179,6 +179,10 @@ class ElbBalancer:
         survey = self._reader.settle(self.survey, lambda found: self._differs(found, route, note, fence), until)
         self._reader.newest.note = note
         return self._reading(survey)
+
+    def nearest(self, route: Route) -> float:
+        """What that many instances of the candidate get, beside all of the live pool."""
+        return share_of(len(self._terms.instances[route.live]), count(route, self._terms))
 
     def _write_note(self, text: str, fence: Fence, until: float) -> None:
         names = [self.settings.load_balancer]

@@ -165,6 +165,11 @@ class HaproxyServersBalancer:
         with self._file.drafted(wanted.text(list(self.settings.servers)), fence):
             fence.check()
 
+    def nearest(self, route: Route) -> float:
+        """What whole weights up to 256 give, with as many servers as take part now."""
+        sizes = self._sizes(route, by_pool(self._newest(), self.settings.servers))
+        return weights.share_of(split_for(route.share, *sizes), *sizes)
+
     def _sizes(self, route: Route, states: Mapping[str, Sequence[ServerState]]) -> tuple[int, int]:
         """Servers of both pools that take part. A pool that is out as a whole comes in as a whole."""
         found = [[s for s in states[p] if not s.is_out] or states[p] for p in (route.live, route.candidate)]

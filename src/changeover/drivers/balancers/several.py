@@ -28,7 +28,7 @@ from changeover.core.errors import (
     FencedOut,
 )
 from changeover.core.model import Counters, Cut, InFlight, PoolHealth, Route, RouteReading
-from changeover.core.ports import Balancer, Capabilities, CutsByKind, Fence, Finding, Stages
+from changeover.core.ports import Balancer, Capabilities, CutsByKind, Fence, Finding, Rounds, Stages
 
 T = TypeVar("T")
 WITNESSES = ("balancer", "application", "time")  # of a drain, the weakest last
@@ -145,6 +145,11 @@ class SeveralBalancers:
                 next=("mend what does not answer: it is corrected as soon as it does", *first.next),
             )
         return self._settled(route)
+
+    def nearest(self, route: Route) -> float:
+        """Of the one that is farthest from what is asked."""
+        each = [m.nearest(route) if isinstance(m, Rounds) else route.share for m in self.members]
+        return max(each, key=lambda given: abs(given - route.share))
 
     def _reachable(self) -> Mapping[str, Route | None]:
         """By balancer: the route that it has. Raises BalancerUnreachable for the first that does not answer."""
