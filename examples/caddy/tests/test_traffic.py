@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from bench import client
-from running_caddy import SECRET, Caddy, caddy
 from changeover_caddy import config
 from changeover_caddy.log import AccessLog
+from running_caddy import SECRET, Caddy, caddy
 from tests.fixtures.long_lived import UPGRADE
 
 from changeover.core.errors import BalancerUnreachable

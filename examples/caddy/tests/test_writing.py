@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from running_caddy import Caddy, caddy
 from changeover_caddy import config
 from changeover_caddy.admin import Admin
 from cutting_admin import cutting
+from running_caddy import Caddy, caddy
 
 from changeover.core.errors import BalancerMisconfigured, BalancerRefused, BalancerUnreachable
 from changeover.core.model import Route
