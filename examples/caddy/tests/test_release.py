@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pytest
 from changeover_caddy import config
@@ -31,19 +30,30 @@ class CaddyStack(Stack):
         (entry,) = servers.free_ports(1)
         each = [f"{pool}={','.join(f'127.0.0.1:{port}' for port in ports)}" for pool, ports in pools.items()]
         paths = {name: str(folder / name) for name in ("admin", "log", "secret")}
-        argv = [sys.executable, "-m", "changeover_caddy.first", "--listen", f"127.0.0.1:{entry}", "--check-every", "0.2"]
+        argv = [
+            sys.executable,
+            "-m",
+            "changeover_caddy.first",
+            "--listen",
+            f"127.0.0.1:{entry}",
+            "--check-every",
+            "0.2",
+        ]
         argv += [word for name, path in paths.items() for word in (f"--{name}", path)]
         text = subprocess.run([*argv, *each], check=True, capture_output=True, text=True).stdout
         (folder / "caddy.json").write_text(text)
         (folder / "log").touch()
         env = {"HOME": str(folder), "PATH": "/usr/bin:/bin:/usr/local/bin"}
-        process, log = self.started.start("caddy-server", ["caddy", "run", "--config", str(folder / "caddy.json")], env=env)
+        process, log = self.started.start(
+            "caddy-server", ["caddy", "run", "--config", str(folder / "caddy.json")], env=env
+        )
         servers.wait_for(entry, process, log)
         options = "".join(f", {name}: {path}" for name, path in paths.items())
-        return [
-            f"{{ type: driver, driver: caddy, name: caddy, entry: 'http://127.0.0.1:{entry}', "
-            f"options: {{ config: {folder}/caddy.json, check_every: 0.2{options} }} }}"
-        ], [entry]
+        options = f"{{ config: {folder}/caddy.json, check_every: 0.2{options} }}"
+        entry_of_yaml = (
+            f"{{ type: driver, driver: caddy, name: caddy, entry: 'http://127.0.0.1:{entry}', options: {options} }}"
+        )
+        return [entry_of_yaml], [entry]
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_when_caddy_never_gets_it_that_is_said_and_the_next_commit_settles_it(ru
 
 def test_what_caddy_refuses_leaves_file_and_caddy_as_they_were(running: Caddy) -> None:
     before, kept = both(running)
-    broken = running.second(pools={BLUE: ("127.0.0.1:x-y",), GREEN: ("127.0.0.1:1",)})
+    broken = running.second(health="/%zz")
     with pytest.raises(BalancerRefused, match="Caddy refuses") as caught:
         broken.commit(FLIPPED, TestFence(token=4))
     assert "its file says so again" in caught.value.now
