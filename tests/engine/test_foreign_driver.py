@@ -50,7 +50,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-driver\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[changeover.balancers]\ntheirs = their_driver:make\nnone = their_driver:broken\n"
+        "[changeover.balancers]\ntheirs = their_driver:make\nnone = their_driver:broken\ngone = their_driver:gone\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "their_driver", raising=False)
@@ -81,5 +81,10 @@ def test_a_name_that_nobody_brings_is_refused_with_those_that_there_are(package:
 
 
 def test_what_is_no_driver_is_refused(package: Path) -> None:
-    with pytest.raises(BalancerMisconfigured, match="has no read, commit"):
+    with pytest.raises(BalancerMisconfigured, match=r"has no name, .*read, commit, .*by_hand"):
         balancer_of(package, "none")
+
+
+def test_what_cannot_be_loaded_is_refused(package: Path) -> None:
+    with pytest.raises(BalancerMisconfigured, match="cannot be loaded"):
+        balancer_of(package, "gone")

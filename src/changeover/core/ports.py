@@ -105,38 +105,55 @@ class Balancer(Protocol):
     """A load balancer with two pools and one route. The route is changed as a whole, never piece by piece."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """How it is called in what people read; several balancers have different names."""
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What it can do at all. Always the same."""
 
     def inspect(self) -> Sequence[Finding]:
         """Read-only: is everything there that a release needs? Never raises for what it can report."""
 
     def read(self) -> RouteReading:
-        """The route of every worker and of the disk. Raises BalancerUnreachable."""
+        """The route of every worker and of the disk, also one that somebody else has made.
+
+        What is no route, or not ours, is None, with words in `problem`. Raises BalancerUnreachable if it is not known what runs,
+        BalancerMisconfigured if there is no place where a route could be.
+        """
 
     def commit(self, route: Route, fence: Fence) -> RouteReading:
         """Make `route` the route: durable first, then every worker, then read back everywhere.
 
-        The returned reading is settled. Raises BalancerRefused when the read-back disagrees, FencedOut when a newer
-        fence has written.
+        Absolute and idempotent. The returned reading is settled. Raises BalancerRefused for what it cannot do (an unknown pool, a share
+        that it cannot cut), before anything is changed, and when the read-back disagrees; FencedOut when a newer fence has
+        written; BalancerUnreachable, whose `now` says whether anything was changed.
         """
 
     def health(self, pool: str) -> PoolHealth:
-        """What the workers' own checks say: the fewest healthy servers any worker sees."""
+        """What the workers' own checks say: the fewest healthy servers any worker sees.
+
+        Raises BalancerUnreachable, BalancerMisconfigured for an unknown pool.
+        """
 
     def in_flight(self, pool: str) -> InFlight:
-        """Requests in flight on the pool over all workers, old ones included; unknown if one does not answer."""
+        """Requests in flight on the pool over all workers, old ones included; unknown if one does not answer. Never raises for that."""
 
     def counters(self, pool: str) -> Counters:
-        """Cumulative counts of the pool over all workers."""
+        """Cumulative counts of the pool over all workers. Raises BalancerUnreachable, BalancerMisconfigured for an unknown pool."""
 
     def cut(self, pool: str, fence: Fence) -> int:
-        """Close what is still in flight on the pool. Returns how many were cut."""
+        """Close what is still in flight on the pool. Returns how many were cut.
+
+        Raises BalancerRefused if it has no means to, or if something is still open afterwards; BalancerUnreachable, FencedOut.
+        """
 
     def preview(self) -> tuple[str, Mapping[str, str]]:
-        """(base URL of the balancer, headers that reach the idle pool). The header value is a secret."""
+        """(base URL of the balancer, headers that reach the idle pool). The header value is a secret.
+
+        It stands in no text and reaches no instance; a preview never falls back to the live pool. Without `Capabilities.preview`:
+        (base URL of an idle instance, no headers).
+        """
 
     def entry(self) -> str:
         """Base URL through which users reach the application: `http://127.0.0.1:8080`."""

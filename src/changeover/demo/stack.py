@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -130,7 +130,7 @@ class Stack:
         shop_store.seed(self.url, 2000)
         written = shop_store.operations if self.wish.changes == "operations" else shop_store.changes
         shutil.copytree(written(self.wish.dialect), self.folder / "db" / "changes")
-        entries, ports_ = servers.balancers(self.started, self.wish.balancer, pools, self.wish.balancers)
+        entries, ports_ = self.start_balancers(pools)
         self.entry, self.others = ports_[0], tuple(ports_[1:])
         self.config.write_text(
             _CONFIGURATION.format(
@@ -142,6 +142,10 @@ class Stack:
         )  # fmt: skip
         self.bootstrap("1.0.0")
         self.start_load()
+
+    def start_balancers(self, pools: Mapping[str, Sequence[int]]) -> tuple[list[str], list[int]]:
+        """Returns (the entries of `balancers:`, the ports of users). Raises ToolMissing."""
+        return servers.balancers(self.started, self.wish.balancer, pools, self.wish.balancers)
 
     def bootstrap(self, version: str) -> None:
         """The version that serves before anything is released: what a real site has already."""

@@ -178,8 +178,15 @@ def _foreign(wanted: _wires.Balancer, wires: Wires) -> Balancer:
             next=("install the package that has it, into the environment of changeover",),
         )
     order = BalancerOrder(wanted.name, wanted.entry, wires.slots, wanted.options or {}, wires.directory)
-    made: Balancer = point.load()(order)
-    missing = [name for name in ("read", "commit", "in_flight", "counters", "inspect") if not hasattr(made, name)]
+    try:
+        make = point.load()
+    except (ImportError, AttributeError) as error:
+        raise BalancerMisconfigured(
+            f"the driver {wanted.driver!r} of {point.value} cannot be loaded: {error}",
+            next=("mend or install again the package that has it",),
+        ) from None
+    made: Balancer = make(order)
+    missing = [name for name in vars(Balancer) if not name.startswith("_") and not hasattr(made, name)]
     if missing:
         raise BalancerMisconfigured(
             f"the driver {wanted.driver!r} of {point.value} is none: it has no {', '.join(missing)}",

@@ -200,10 +200,18 @@ def change_schema() -> str:
     return json.dumps(schema(), indent=1) + "\n"
 
 
+def balancer_contract() -> str:
+    """What a driver for another balancer must do."""
+    from changeover.ui.contract import balancer_contract as page
+
+    return page()
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "commands.md": commands,
     "exit-codes.md": exit_codes,
     "errors.md": errors,
+    "balancer-contract.md": balancer_contract,
     "operations.md": operations,
     "change.schema.json": change_schema,
 }

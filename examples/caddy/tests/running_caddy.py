@@ -6,13 +6,16 @@ import contextlib
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from changeover_caddy import config
+from changeover_caddy.admin import Admin
 from changeover_caddy.driver import OURS, CaddyBalancer, CaddySettings
 from tests.fixtures.instances import Instance, pool
 from tests.fixtures.need import need
@@ -24,8 +27,6 @@ SECRET = "s" * 43
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -35,34 +36,35 @@ class Caddy:
     """`BalancerUnderTest`."""
 
     kind = "caddy"
-    salted = False
 
-    def __init__(self, directory: Path, pools: Mapping[str, list[Instance]]) -> None:
-        self.directory, self.pools, self.port = directory, pools, free_port()
+    def __init__(self, directory: Path, pools: Mapping[str, list[Instance]], *, keep_alive: bool = False) -> None:
+        self.directory, self.pools, self.port, self.keep_alive = directory, pools, free_port(), keep_alive
         self.admin, self.file = str(directory / "admin.sock"), directory / "caddy.json"
         (directory / "secret").write_text(SECRET)
         (directory / "access.log").touch()
         self.driver = self.second()
-        ours = config.route_object(START, self.driver.settings.pools, SECRET, "/health", token=0, run="")
+        self.site = config.Site(self.driver.settings.pools, SECRET, check_every=0.2, keep_alive=keep_alive)
+        ours = config.route_object(START, self.site, token=0, run="")
         self.file.write_text(
             json.dumps(config.first(self.admin, f"127.0.0.1:{self.port}", str(directory / "access.log"), ours))
         )
         self._log = (directory / "caddy.out").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def second(self) -> CaddyBalancer:
-        d = self.directory
-        addresses = {p: tuple(i.address for i in each) for p, each in self.pools.items()}
-        return CaddyBalancer(
-            CaddySettings(
-                "caddy",
-                f"http://127.0.0.1:{self.port}",
-                addresses,
-                self.admin,
-                str(self.file),
-                str(d / "secret"),
-                str(d / "access.log"),
-            )
+    def second(self, **changed: object) -> CaddyBalancer:
+        return CaddyBalancer(replace(self._settings(), **changed))  # type: ignore[arg-type]
+
+    def _settings(self) -> CaddySettings:
+        return CaddySettings(
+            name="caddy",
+            entry=f"http://127.0.0.1:{self.port}",
+            pools={p: tuple(i.address for i in each) for p, each in self.pools.items()},
+            admin=self.admin,
+            config=str(self.file),
+            secret=str(self.directory / "secret"),
+            log=str(self.directory / "access.log"),
+            check_every=0.2,
+            keep_alive=self.keep_alive,
         )
 
     def start(self) -> None:
@@ -120,19 +122,28 @@ class Caddy:
         until(lambda: time.time() > at, within=max(1.0, at - time.time() + 5))
 
     def change_by_hand(self, route: Route) -> None:
-        ours = config.route_object(route, self.driver.settings.pools, SECRET, "/health", token=0, run="hand")
-        status, said, _ = self.driver._ask("PATCH", OURS, ours)
-        assert status == 200, said
+        self.patch(config.route_object(route, self.site, token=0, run="hand"))
+
+    def running(self) -> config.Json:
+        """Our object as Caddy has it."""
+        answer = Admin(self.admin).ask("GET", OURS)
+        assert answer.status == 200, answer
+        return answer.body
+
+    def patch(self, ours: config.Json) -> None:
+        """As somebody with curl would."""
+        answer = Admin(self.admin).ask("PATCH", OURS, ours)
+        assert answer.status == 200, answer
 
 
 @contextlib.contextmanager
-def caddy() -> Iterator[Caddy]:
+def caddy(*, keep_alive: bool = False) -> Iterator[Caddy]:
     need("caddy")
     directory = Path(tempfile.mkdtemp(prefix="co-cad-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
         pools = {name: stack.enter_context(pool(name)) for name in (BLUE, GREEN)}
-        running = Caddy(directory, pools)
+        running = Caddy(directory, pools, keep_alive=keep_alive)
         stack.callback(running.close)
         running.start()
         yield running
