@@ -31,7 +31,7 @@ docs: $(VENV)/.ready ## write the generated pages of the reference again
 	$(RUN) changeover.ui.reference docs/reference
 	$(BIN)/python -c 'from changeover.config import render_reference as r; print(r(), end="")' > docs/reference/configuration.md
 
-servers: ## HAProxy, PostgreSQL and MariaDB for the tests: installed when apt may, otherwise named
+servers: ## HAProxy, Caddy, PostgreSQL and MariaDB for the tests: installed when apt may, otherwise named
 	@sh tests/servers.sh
 
 setup: $(VENV)/.ready
