@@ -105,7 +105,7 @@ class Instance:
     def _note(self, now: float) -> None:
         seen = self._seen
         self._seen = Arrivals(now, seen.count + 1, now if now - seen.last > PAUSE else seen.first)
-        RECORD.pack_into(self._arrivals, 0, *self._seen)
+        self._arrivals[:] = RECORD.pack(*self._seen)  # at once: `pack_into` writes zeros first, which somebody may read
 
     def _answer_due(self) -> None:
         while self._later and self._later[0][0] <= time.time():
@@ -121,8 +121,11 @@ class Instance:
 
 
 def arrivals(path: Path) -> Arrivals:
-    """What the instance has noted by now."""
-    return Arrivals(*RECORD.unpack(path.read_bytes()))
+    """What the instance has noted by now. It may be writing: what is read twice alike is whole."""
+    before, now = b"", path.read_bytes()
+    while before != now:
+        before, now = now, path.read_bytes()
+    return Arrivals(*RECORD.unpack(now))
 
 
 def main() -> None:
