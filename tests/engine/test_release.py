@@ -19,6 +19,7 @@ from changeover.core.errors import (
 )
 from changeover.core.model import Counters, Phase, Route, Version
 from changeover.core.states import State
+from changeover.service.door import Changeover
 
 
 def serving(st) -> str:
@@ -190,6 +191,23 @@ def test_a_route_changed_by_hand_while_it_could_not_be_read_holds_the_run(tmp_pa
     run = st.door.submit(st.door.plan("1.1.0"))
     assert st.door.drive(run, stop=lambda s: s is State.HELD) is State.HELD
     assert st.world.route.mark == "somebody"
+
+
+@pytest.mark.parametrize("stale", [0.0, 7.0])
+def test_a_pool_is_drained_only_when_what_the_balancer_says_is_sure_to_be_new(stale, tmp_path):
+    """A new owner does not know what was written before he looked: he waits for as long as answers may be old."""
+    st = stage(tmp_path)
+    site = st.door.site
+    can = replace(site.ports.balancer.capabilities, stale=stale)
+    site = replace(site, ports=replace(site.ports, balancer=replace(site.ports.balancer, capabilities=can)))
+    door = Changeover(site, lease=1e9, heartbeat=False)
+    run = door.submit(door.plan("1.1.0"))
+    assert door.drive(run) is State.DONE
+    drains = {s.key for s in door.plan_of(run).steps if s.action.kind == "drain"}
+    (drained,) = [e for e in door.events(run) if e.kind == "done" and e.step in drains]
+    (begun,) = [e for e in door.events(run) if e.kind == "begin" and e.step in drains]
+    assert drained.at - begun.at >= stale
+    assert stale or drained.at - begun.at < 3.0
 
 
 def test_what_was_filled_is_told_even_when_the_next_batch_fails(tmp_path):

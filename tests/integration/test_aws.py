@@ -34,6 +34,7 @@ from changeover.demo.aws.front import Call
 from changeover.demo.aws.weather import Fate, Weather
 from changeover.demo.aws.world import ACCOUNT, REGION
 from changeover.drivers.balancers.alb import AlbBalancer
+from changeover.drivers.balancers.aws_back import ReadBack
 from changeover.drivers.balancers.aws_note import TAG
 from changeover.service.setup import propose
 from changeover.testing.cases import TestFence
@@ -371,22 +372,6 @@ def test_by_time_instances_that_are_registered_are_never_empty(tmp_path):
         assert driver.in_flight("green").requests is None
 
 
-def test_an_old_answer_empties_no_pool(tmp_path):
-    """An answer of before the share shows a pool that has long been idle."""
-    with scene(tmp_path, "alb", Weather(1), witness=False) as at:
-        at.world.run("green", "1.1.0")
-        at.clock.sleep(30.0)
-        driver = at.balancer()
-        driver.commit(BLUE, TestFence())
-        at.clock.sleep(400.0)
-        assert driver.in_flight("green").is_zero
-        at.standin.weather = at.standin.world.weather = Weather(1, stale=1.0, stale_for=(500.0, 500.0))
-        driver.commit(Route("blue", "green", 3400, mark="share"), TestFence())
-        for _ in range(10):
-            assert driver.in_flight("green").requests is None
-            at.clock.sleep(1.0)
-
-
 def test_a_permission_that_is_missing_for_one_listener_only_is_put_back_at_the_other(alb):
     driver = alb.balancer()
     driver.commit(BLUE, TestFence())
@@ -654,14 +639,71 @@ def test_weather_that_does_not_end_is_an_error_that_says_what_is_not_known(alb):
     assert driver.read().route == BLUE
 
 
-def test_an_old_answer_is_not_believed(alb):
-    """Half of the answers show the state before the flip for eight seconds: read does not tell of them."""
-    driver = alb.balancer()
+def in_stale_weather(at: Scene, *, lasts: float, times: int = 1) -> AlbBalancer:
+    """A driver that has seen the route BLUE; from now on half of the answers show what was before a change."""
+    settings = replace(at.balancer().settings, read_back=ReadBack(times, 1.0, 60.0), propagation=30.0)
+    driver = AlbBalancer(settings, at.clock, at.town)
     driver.commit(BLUE, TestFence())
-    alb.standin.weather = alb.standin.world.weather = Weather(5, stale=1.0, stale_for=(8.0, 8.0))
-    assert driver.commit(GREEN, TestFence()).route == GREEN
-    for _ in range(10):
-        assert driver.read().route == GREEN
+    at.clock.sleep(60.0)
+    at.standin.weather = at.standin.world.weather = Weather(5, stale=1.0, stale_for=(lasts, lasts))
+    return driver
+
+
+def test_an_old_answer_is_not_believed(tmp_path):
+    """Half of the answers show the state before the flip: read does not tell of them, and they empty no pool."""
+    with scene(tmp_path, "alb", Weather(1), listeners=1, witness=False) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(400.0)
+        driver = in_stale_weather(at, lasts=500.0)
+        assert driver.in_flight("green").is_zero
+        assert driver.commit(GREEN, TestFence()).route == GREEN
+        for _ in range(10):
+            assert driver.in_flight("green").requests is None
+            assert driver.read().route == GREEN
+
+
+def test_a_new_process_does_not_write_again_what_it_has_read_too_late(tmp_path):
+    """Its first look shows the route of a moment ago, as if it were so."""
+    with scene(tmp_path, "alb", Weather(1), listeners=1) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = in_stale_weather(at, lasts=60.0)
+        driver.commit(Route("blue", "green", 2500, mark="share"), TestFence())
+        misled = 0
+        for _ in range(12):
+            other = AlbBalancer(driver.settings, at.clock, at.town)
+            if other.read().route == BLUE:
+                misled += 1
+                with pytest.raises(BalancerRefused, match="was stale"):
+                    other.commit(BLUE, TestFence())
+                break
+            at.clock.sleep(1.0)
+        assert misled
+        assert at.gets_weight("green")
+
+
+def test_every_listener_is_read_back(tmp_path):
+    """Not only the first: what is set back at the second is seen."""
+    with scene(tmp_path, "alb", Weather(1), listeners=2) as at:
+        at.world.run("green", "1.1.0")
+        at.clock.sleep(30.0)
+        driver = at.balancer()
+        driver.commit(BLUE, TestFence())
+        acknowledged: list[str] = []
+
+        def script(call: Call) -> None:
+            """Somebody sets the second one back as soon as all of it is acknowledged."""
+            if call.action == "AddTags" and "green:blue" in str(call.asked) and not acknowledged:
+                acknowledged.append(call.action)
+            elif call.action == "DescribeTags" and acknowledged == ["AddTags"]:
+                acknowledged.append(call.action)
+                at.standin.front.script = None
+                weights_by_hand(at, 1, blue=1, green=0)
+
+        at.standin.front.script = script
+        with pytest.raises(BalancerRefused, match="does not show the weights that were asked"):
+            driver.commit(GREEN, TestFence())
+        assert len(acknowledged) == 2
 
 
 @pytest.mark.parametrize("kind", ["alb", "elb"])

@@ -98,6 +98,7 @@ class Capabilities:
     counts_at_once: bool = (
         True  # what it sent is counted at once, so that the instances' own counts can be held against it
     )
+    stale: float = 0.0  # seconds: what it says may be as old as that
     drain_evidence: str = "balancer"  # who says what is in flight: the balancer, the application, or only the time
 
 

@@ -83,7 +83,7 @@ class Front:
     script: Callable[[Call], Fate | Refused | None] | None = None
     _truth: Reply | None = None  # the newest answer to a look that was not an old one
     _known: dict[tuple[str, bytes], Call] = field(default_factory=dict)
-    _old: dict[tuple[str, bytes], tuple[float, Reply]] = field(default_factory=dict)
+    _old: dict[tuple[str, bytes], list[tuple[float, Reply]]] = field(default_factory=dict)  # (until when, what)
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         if self.gone:
@@ -132,16 +132,17 @@ class Front:
         now = self.world.now()
         if call.looks:
             self._known[key] = call
-            until, old = self._old.get(key, (0.0, None))
-            if old is not None and now < until and self.world.weather.is_stale():
-                return old
+            old = [reply for until, reply in self._old.get(key, ()) if now < until]
+            if old and self.world.weather.is_stale():
+                return self.world.weather.random.choice(old)
             self._truth = self._answer(call)
             return self._truth
         stale = self.world.weather.goes_stale()
         before = {k: self._answer(c) for k, c in self._known.items()} if stale else {}
         reply = self._answer(call)
         if reply.status.startswith("200"):
-            self._old.update({k: (now + stale, r) for k, r in before.items()})
+            for k, r in before.items():
+                self._old[k] = [*((until, o) for until, o in self._old.get(k, ()) if now < until), (now + stale, r)]
             self.applied.append((now, call.action, call.asked))
             self.world.changed()
         return reply

@@ -21,7 +21,8 @@ class Fate(Enum):
 class Weather:
     """Chances for each call between 0 and 1; times in seconds of the stand-in's clock, as (least, most).
 
-    `stale`: chance that a change is followed by a time in which half of the describes still show what was before. `lag`: how
+    `stale`: chance that a change is followed by a time in which half of the describes still show what was before; several of them
+    in that time, and any of what was before may be shown. `lag`: how
     late a node of the data plane hears of a change. `burst`: how many calls in a row are throttled once it begins.
     """
 

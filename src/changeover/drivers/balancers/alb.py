@@ -121,6 +121,7 @@ class AlbBalancer:
             moves_settled=False,
             falls_back=False,
             counts_at_once=False,
+            stale=self.settings.propagation,
             drain_evidence="application" if self.settings.witness else "time",
         )
 
@@ -194,7 +195,10 @@ class AlbBalancer:
         """Raises what a commit would raise, as far as it can be seen before anything is changed."""
         demand(route, self._plot.terms)
         fence.check()
-        self._demand_possible(self._reader.believed(self._sound, self._fits), fence)
+        self._demand_possible(self._look_until_sure(route, fence), fence)
+
+    def _look_until_sure(self, route: Route, fence: Fence) -> Survey:
+        return self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route, fence)
 
     def _demand_possible(self, survey: Survey, fence: Fence) -> None:
         known, _ = aws_note.understood(survey.note)
@@ -216,7 +220,7 @@ class AlbBalancer:
         """
         demand(route, self._plot.terms)
         fence.check()
-        survey = self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route)
+        survey = self._look_until_sure(route, fence)
         until = self.clock.boottime() + self.settings.read_back.within
         before = self._reading(survey)
         self._demand_possible(survey, fence)

@@ -2,7 +2,7 @@
 
 A describe may come from a replica that has not heard of the last change. One that agrees proves little, one that disagrees
 proves little too. `settle` wants several in a row that agree; `catch_up` looks for as long as answers may be stale before a
-process that has seen nothing yet changes anything.
+new owner changes anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from changeover.core.errors import BalancerRefused, BalancerUnreachable
 from changeover.core.model import Route
-from changeover.core.ports import Clock
+from changeover.core.ports import Clock, Fence
 from changeover.drivers.balancers import aws_note
 from changeover.drivers.balancers.aws_note import Note
 
@@ -32,9 +32,12 @@ class ReadBack:
 
 @dataclass(slots=True)
 class Newest:
-    """The newest note that this process has seen. An older one is a stale answer."""
+    """The newest note that this process has seen: an older one is a stale answer. `sure`: the fence under which it has looked
+    for as long as answers may be stale.
+    """
 
     note: Note | None = None
+    sure: int = -1
 
     def stale(self, text: str) -> bool:
         """Whether an answer with this note is older than one that was seen; a newer one is kept in mind."""
@@ -84,14 +87,20 @@ class Reader:
     newest: Newest = field(default_factory=Newest)
 
     def catch_up(
-        self, look: Callable[[], Look], note_of: Callable[[Look], str], fits: Callable[[Look], bool], route: Route
+        self,
+        look: Callable[[], Look],
+        note_of: Callable[[Look], str],
+        fits: Callable[[Look], bool],
+        route: Route,
+        fence: Fence,
     ) -> Look:
         """The look before a change, which is put back if the change is refused half way.
 
-        One that `fits` is enough if this process has seen a note; otherwise it looks for as long as answers may be stale.
-        Raises BalancerRefused if the route to be written is one that was read, and was stale when it was read.
+        A new owner looks for as long as answers may be stale: whatever others wrote before him has come out then. Afterwards
+        one look that `fits` is enough: the only writer is he himself. Raises BalancerRefused if the route to be written is one
+        that was read, and was stale when it was read.
         """
-        fresh, deadline = self.newest.note is None, self.clock.boottime() + self.spread
+        fresh, deadline = self.newest.sure != fence.token, self.clock.boottime() + self.spread
         seen: list[Note] = []
         while True:
             found = look()
@@ -106,7 +115,7 @@ class Reader:
                 "the route that was read a moment ago was stale; AWS now shows a newer one",
                 next=("changeover status", "changeover resume"),
             )
-        self.newest.note = latest or self.newest.note
+        self.newest.note, self.newest.sure = latest or self.newest.note, fence.token
         return found
 
     def settle(self, look: Callable[[], Look], differs: Callable[[Look], str], until: float) -> Look:

@@ -93,6 +93,7 @@ class ElbBalancer:
             preview=False,
             sticky=False,
             counts_at_once=False,
+            stale=self.settings.propagation,
             drain_evidence="application" if self.settings.witness else "time",
         )
 
@@ -148,9 +149,12 @@ class ElbBalancer:
         """Raises what a commit would raise, as far as it can be seen before anything is changed."""
         demand(route, self._terms)
         fence.check()
-        survey = self._reader.believed(self._sound, self._fits)
+        survey = self._look_until_sure(route, fence)
         known, _ = aws_note.understood(survey.note)
         aws_note.demand(known, fence, survey.name)
+
+    def _look_until_sure(self, route: Route, fence: Fence) -> Survey:
+        return self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route, fence)
 
     def commit(self, route: Route, fence: Fence) -> RouteReading:
         """Note; register and wait until all are in service; deregister; then looks in a row until all agree.
@@ -160,7 +164,7 @@ class ElbBalancer:
         """
         demand(route, self._terms)
         fence.check()
-        survey = self._reader.catch_up(self._sound, lambda found: found.note, self._fits, route)
+        survey = self._look_until_sure(route, fence)
         before = self._reading(survey)
         known, _ = aws_note.understood(survey.note)
         aws_note.demand(known, fence, survey.name)

@@ -57,6 +57,7 @@ class SeveralBalancers:
             moves_settled=all(c.moves_settled for c in each),
             falls_back=all(c.falls_back for c in each),
             counts_at_once=all(c.counts_at_once for c in each),
+            stale=max(c.stale for c in each),
             drain_evidence=max((c.drain_evidence for c in each), key=WITNESSES.index),
         )
 

@@ -48,7 +48,7 @@ def drain(ctx: Context, action: Drain) -> Outcome:
                 return Stuck(stranger)
             told = {} if ctx.ports.balancer.capabilities.drain_evidence == "balancer" else {"says": flight.detail}
             return Done({"in_flight": 0, "seconds": round(ctx.elapsed(), 2), **_account(ctx, flight), **told})
-        if ctx.elapsed() >= SETTLE:
+        if ctx.elapsed() >= max(SETTLE, ctx.ports.balancer.capabilities.stale):
             ctx.note("empty")
         return Again(POLL)
     if ctx.events[-1].kind == "empty":

@@ -12,7 +12,7 @@ import pytest
 from changeover.core.errors import AwsAccountRefused, BalancerRefused, FencedOut
 from changeover.core.model import Route, Slot
 from changeover.core.ports import Answer
-from changeover.drivers.balancers import alb_by_hand, alb_route, aws_flight, aws_note, aws_policy, elb_route
+from changeover.drivers.balancers import alb_by_hand, alb_route, aws_flight, aws_note, aws_policy, elb_route, elb_survey
 from changeover.drivers.balancers.alb_route import NotARoute, Terms
 from changeover.drivers.balancers.aws_back import Shared
 from changeover.drivers.balancers.aws_flight import Moment, Seen, Witness
@@ -271,6 +271,21 @@ def test_long_lived_connections_are_told_by_kind_and_keep_a_pool_from_being_empt
     assert silent.count is None, "a kind that is not told is not zero"
     lines = " ".join(alb_by_hand.wait_drained("blue", SLOTS[:1], witness, 1.0, 10.0))
     assert all(f'"{key}"' in lines for key in ("n", "ws", "sse"))
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "there", "good"),
+    [
+        ("InService", "N/A", True, True),
+        ("InService", "Instance deregistration currently in progress.", True, False),
+        ("InService", "N/A", False, False),
+        ("OutOfService", "N/A", True, False),
+    ],
+)
+def test_in_service_is_registered_healthy_and_not_on_its_way_out(state, words, there, good):
+    registered = frozenset({"i-1"} if there else ())
+    survey = elb_survey.Survey("web", "vpc-1", registered, {"i-1": (state, words)}, {}, 300.0, {})
+    assert survey.in_service("i-1") is good
 
 
 def test_an_error_and_a_dead_instance_are_told_apart():
