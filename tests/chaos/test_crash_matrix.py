@@ -189,6 +189,7 @@ def finish(st: Stage, act: Callable[[Stage], None]) -> None:
         act(st)
 
 
+@pytest.mark.timeout(900)  # thousands of commits to a disk that may be slow
 @pytest.mark.parametrize("name", PLANS)
 def test_every_gap(name, tmp_path):
     before, act, changes = PLANS[name]
