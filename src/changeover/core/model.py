@@ -186,7 +186,8 @@ class RouteReading:
     balancer has no such difference). `problem`: words for what does not fit, "" if all agree. `leaving`: workers that
     take no new connections and whose route nothing changes any more; until they are gone, requests on connections
     that they have go where it says, so their pools count as carrying traffic. `refusal`: why the balancer cannot be
-    worked with at all; what plans raises it.
+    worked with at all; what plans raises it. `garbled`: of several balancers, the workers and disks that say what is no
+    route, apart from those that do not answer.
     """
 
     balancer: str
@@ -195,6 +196,15 @@ class RouteReading:
     problem: str = ""
     leaving: Mapping[str, Route | None] = field(default_factory=dict)
     refusal: ChangeoverError | None = None
+    garbled: tuple[str, ...] | None = None
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """Who answers, and says what is no route: somebody else's hand, or a file that is gone."""
+        if self.garbled is not None:
+            return self.garbled
+        disk = ("disk",) if self.durable is None and self.workers else ()
+        return (*(name for name, route in self.workers.items() if route is None), *disk)
 
     @property
     def route(self) -> Route | None:

@@ -131,6 +131,18 @@ def fence_in(mark: str) -> tuple[str, int] | None:
     return (found[1], int(found[3])) if found else None
 
 
+def written_late(journal: Journal, found: Route, token: int) -> bool:
+    """Whether an older owner of ours wrote exactly this after it was taken over: the step that its mark names has asked for it.
+
+    A mark alone proves nothing: whoever edits a share by hand leaves the mark beside it.
+    """
+    mark = _MARK.match(found.mark)
+    if mark is None or int(mark[3]) >= token:
+        return False
+    asked = (e for e in journal.events(mark[1]) if e.kind == "asked" and e.step == mark[2])
+    return any(found.decides_like(route_from(e.data["route"])) for e in asked)
+
+
 def last_asked(history: tuple[EventRecord, ...]) -> EventRecord | None:
     """The newest route that this run asked for."""
     return next((e for e in reversed(history) if e.kind == "asked"), None)

@@ -38,9 +38,9 @@ from changeover.engine.context import (
     GoBack,
     Stuck,
     Waiting,
-    fence_in,
     last_asked,
     route_from,
+    written_late,
 )
 from changeover.engine.journal import Journal
 from changeover.engine.lease import Hold
@@ -76,6 +76,7 @@ class Engine:
     pools: tuple[str, str]
     plan_back: PlanBack
     _looked: float = field(default=-1e9)  # boottime of the last look at the route
+    _strange: float | None = None  # boottime since which somebody says what is no route
     _calm: bool = True  # that look found every balancer there and of one route
 
     # entering ------------------------------------------------------------------------------------------
@@ -283,12 +284,30 @@ class Engine:
                 now="It was left as it is.",
                 next=("set it back, then: changeover resume", "changeover rollback"),
             )
+        if reading.strange:
+            self._wonder(reading, min(DRIFT_EVERY, expiry / 6))
+            return
+        self._strange = None
         same = all(r.decides_like(wanted) for r in _found(reading))
         if same and reading.settled and not any(overdue(r, clock.now(), expiry) for r in _found(reading)):
             return
         expires = int(clock.now() + expiry) if wanted.share else 0
         mark = f"{run.id}.{asked.step}.f{hold.token}"
         self.ports.balancer.commit(replace(wanted, expires=expires, mark=mark), hold)
+
+    def _wonder(self, reading: RouteReading, patience: float) -> None:
+        """What is no route is somebody's hand, and not overwritten; or a balancer that starts, and soon over. Raises RouteDrift."""
+        now = self.ports.clock.boottime()
+        if self._strange is None:
+            self._strange = now
+        if now - self._strange < patience:
+            return
+        self._strange = None
+        raise RouteDrift(
+            f"what {', '.join(reading.strange)} has is no route ({reading.problem}): changed by hand",
+            now="It was left as it is.",
+            next=("set it back, then: changeover resume", "changeover rollback"),
+        )
 
     def _is_time(self, every: float) -> bool:
         """Whether to look at the route again; soon, if somebody was away or something else than asked was found."""
@@ -315,7 +334,7 @@ class Engine:
         )
         try:
             reading = self._look()
-            if wanted is None or reading.settled or None in reading.workers.values():
+            if wanted is None or reading.settled or reading.strange or None in reading.workers.values():
                 return
             if any(self._is_foreign(r, wanted, hold, history) for r in _found(reading)):
                 return
@@ -327,10 +346,7 @@ class Engine:
 
     def _is_foreign(self, found: Route, wanted: Route, hold: Hold, history: tuple[EventRecord, ...]) -> bool:
         """Neither what was asked, nor what this run asked before (a balancer that was away), nor an older owner's late write."""
-        if found.decides_like(wanted):
-            return False
-        written = fence_in(found.mark)
-        if written is not None and written[1] < hold.token:
+        if found.decides_like(wanted) or written_late(self.journal, found, hold.token):
             return False
         asked = [e for e in history if e.kind == "asked"]
         known = [route_from(e.data[key]) for e in asked for key in ("route", "before") if e.data.get(key)]

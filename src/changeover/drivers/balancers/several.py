@@ -105,7 +105,8 @@ class SeveralBalancers:
         if len({r for r in workers.values() if r is not None}) > 1:
             problems.append(f"the balancers disagree ({self._short(readings)})")
         durable = _same(durables.values()) if not silent else None
-        return RouteReading(self.name, workers, durable, "; ".join(problems), leaving)
+        garbled = tuple(f"{m.name}/{name}" for m, f in readings if isinstance(f, RouteReading) for name in f.strange)
+        return RouteReading(self.name, workers, durable, "; ".join(problems), leaving, garbled=garbled)
 
     def _short(self, readings: Sequence[tuple[Balancer, RouteReading | ChangeoverError]]) -> str:
         return "; ".join(f"{m.name}: {_words(found)}" for m, found in readings)

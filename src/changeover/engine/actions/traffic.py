@@ -31,10 +31,10 @@ from changeover.engine.context import (
     Outcome,
     Stuck,
     Waiting,
-    fence_in,
     last_asked,
     route_data,
     route_from,
+    written_late,
 )
 from changeover.engine.records import Facts
 
@@ -51,6 +51,12 @@ def shift(ctx: Context, action: Shift) -> Outcome:
         return Again()
     _may_take(ctx, action, world)
     reading = world.route
+    if reading.strange and ctx.last("asked") is None and ctx.plan.kind == "release":
+        raise BalancerRefused(
+            f"what {', '.join(reading.strange)} has is no route: {reading.problem}",
+            now="It was left as it is.",
+            next=("set it back, then: changeover resume", "changeover rollback"),
+        )
     _known(ctx, wanted, reading.route or reading.durable)
     before = reading.route
     asked = {
@@ -171,9 +177,7 @@ def _known(ctx: Context, wanted: Route, found: Route | None) -> None:
         return
     if _expected(ctx, found):
         return
-    asked = last_asked(ctx.history)
-    written = fence_in(found.mark)
-    if written is not None and written[1] < ctx.hold.token and asked is not None:
+    if last_asked(ctx.history) is not None and written_late(ctx.journal, found, ctx.hold.token):
         return  # an actor of ours that slept past its lease: corrected, not respected
     raise RouteDrift(
         f"the route is {route_words(found)}, and changeover did not make it so",
