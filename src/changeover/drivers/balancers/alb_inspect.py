@@ -36,7 +36,7 @@ def findings(balancer: AlbBalancer, plot: Plot, secret: Secret) -> Sequence[Find
 
 def found(subject: str, error: ChangeoverError) -> Finding:
     """An error as a line of doctor's."""
-    return Finding(subject, False, f"{error.what} ({error.code})", "; ".join(error.next))
+    return Finding(subject, False, f"{error.what} ({error.code})", "; ".join(error.next), cause=error)
 
 
 def _structure(balancer: AlbBalancer, survey: Survey, plot: Plot) -> Iterator[Finding]:
