@@ -27,6 +27,7 @@ from changeover.core.errors import (
     FencedOut,
 )
 from changeover.core.model import Route
+from changeover.core.states import State
 from changeover.demo.aws import seed
 from changeover.demo.aws.answer import Refused
 from changeover.demo.aws.choice import Asked
@@ -189,7 +190,30 @@ def test_a_target_group_that_is_gone_is_named(alb):
     refused_everywhere(alb, "CO-0804")
 
 
-def test_a_target_that_is_no_instance_is_found_by_doctor(alb):
+def test_a_moment_of_silence_is_told_as_what_it_is_by_plan_and_waited_for_by_preflight(alb):
+    """Not as a misfit: nothing has to be corrected."""
+    silent = 2
+
+    def script(call: Call) -> Fate | None:
+        nonlocal silent
+        if call.action != "DescribeTargetGroupAttributes" or not silent:
+            return None
+        silent -= 1
+        return Fate.THROTTLED
+
+    plan = alb.door().plan("1.1.0")
+    alb.standin.front.script = script
+    with pytest.raises(BalancerUnreachable, match="throttles"):
+        alb.door().plan("1.1.0")
+    silent = 2
+    door = alb.door()
+    run = door.submit(plan)
+    assert door.drive(run) is State.DONE
+    failed = [e.data["code"] for e in door.events(run) if e.kind == "failed"]
+    assert failed[:1] == ["CO-0201"]
+
+
+def test_a_target_that_is_no_instance_is_found_by_plan_and_doctor(alb):
     alb.standin.client("elbv2").register_targets(
         TargetGroupArn=alb.layout.groups["blue"], Targets=[{"Id": "127.0.7.7", "Port": 80}]
     )
@@ -199,6 +223,9 @@ def test_a_target_that_is_no_instance_is_found_by_doctor(alb):
     bad = [f for f in alb.balancer().inspect() if not f.ok and f.fatal]
     assert any("127.0.7.7:80" in f.detail and f.subject == "pool blue" for f in bad)
     assert any("127.0.0.1:8101" in f.detail and "not registered" in f.detail for f in bad)
+    with nothing_changes(alb), pytest.raises(BalancerMisconfigured, match=r"127\.0\.7\.7:80") as caught:
+        alb.door().plan("1.1.0")
+    assert "127.0.0.1:8101" in caught.value.what
 
 
 def test_a_taken_priority_is_named_before_anything_is_changed(alb):

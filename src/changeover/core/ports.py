@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from changeover.core.catalogue import Catalogue
+from changeover.core.errors import BalancerUnreachable, ChangeoverError
 from changeover.core.model import (
     Applied,
     BackfillStatement,
@@ -70,14 +71,23 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `doctor`: what was looked at, whether it is fine, and the fix if not."""
+    """One line of `doctor`: what was looked at, whether it is fine, and the fix if not. `cause`: the error that it was found by."""
 
     subject: str
     ok: bool
     detail: str
     fix: str = ""
     fatal: bool = True  # not ok and fatal: a release would fail
-    passing: bool = False  # not ok and passing: it did not answer, which may be over in a moment
+    cause: ChangeoverError | None = None
+
+
+def cause_of(findings: Sequence[Finding]) -> ChangeoverError | None:
+    """The error that speaks for what is fatal, if one does: the only thing wrong, or a moment of silence and nothing else."""
+    bad = [f for f in findings if not f.ok and f.fatal]
+    wrong = [f for f in bad if not isinstance(f.cause, BalancerUnreachable)]
+    if len(wrong) > 1:
+        return None
+    return next((f.cause for f in wrong or bad), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ import hashlib
 from changeover.core import planner
 from changeover.core.errors import (
     BalancerMisconfigured,
-    BalancerUnreachable,
     ChangeoverError,
     ChangesEdited,
     PlanStale,
     WouldBreak,
 )
 from changeover.core.model import ALL, COMPLETE, Acknowledgement, Ledger, Release, Version, World
+from changeover.core.ports import cause_of
 from changeover.core.steps import Basis, Plan
 from changeover.engine.actions.database import digest
 from changeover.engine.observe import observe
@@ -66,10 +66,7 @@ def for_release(
 
 
 def _fits(site: Site) -> None:
-    """The balancer as it is can do what the plan asks. Raises BalancerMisconfigured with everything that `doctor` finds.
-
-    BalancerUnreachable where something did not answer: what cannot be seen is not unfit.
-    """
+    """The balancer as it is can do what the plan asks. Raises BalancerMisconfigured with everything that `doctor` finds, or the one cause."""
     balancer = site.ports.balancer
     finest = balancer.capabilities.finest_share
     fine = [s for s in site.policy.shift if s < finest / 2 or 0 < ALL - s < finest / 2]
@@ -80,9 +77,11 @@ def _fits(site: Site) -> None:
             next=(f"release.shift: begin with {finest / 100:g}% or more",),
         )
     unfit = [f for f in balancer.inspect() if not f.ok and f.fatal]
+    cause = cause_of(unfit)
+    if cause is not None:
+        raise cause
     if unfit:
-        kind = BalancerUnreachable if any(f.passing for f in unfit) else BalancerMisconfigured
-        raise kind(
+        raise BalancerMisconfigured(
             "; ".join(f"{f.subject}: {f.detail}" for f in unfit),
             now="Nothing was changed.",
             next=(*dict.fromkeys(f.fix for f in unfit if f.fix), "changeover doctor"),

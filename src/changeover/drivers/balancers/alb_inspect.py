@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from changeover.core.errors import BalancerUnreachable, ChangeoverError
+from changeover.core.errors import ChangeoverError
 from changeover.core.ports import Finding
 from changeover.drivers.balancers import aws_flight
 from changeover.drivers.balancers.alb_survey import Plot, Survey, holder, left_alone, problems
@@ -36,8 +36,7 @@ def findings(balancer: AlbBalancer, plot: Plot, secret: Secret) -> Sequence[Find
 
 def found(subject: str, error: ChangeoverError) -> Finding:
     """An error as a line of doctor's."""
-    passing = isinstance(error, BalancerUnreachable)
-    return Finding(subject, False, f"{error.what} ({error.code})", "; ".join(error.next), passing=passing)
+    return Finding(subject, False, f"{error.what} ({error.code})", "; ".join(error.next), cause=error)
 
 
 def _structure(balancer: AlbBalancer, survey: Survey, plot: Plot) -> Iterator[Finding]:

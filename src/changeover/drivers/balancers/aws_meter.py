@@ -63,8 +63,7 @@ class CloudWatch:
         try:
             counted = self.counters(pool)
         except ChangeoverError as error:
-            passing = isinstance(error, BalancerUnreachable)
-            return (Finding("CloudWatch", False, error.what, "; ".join(error.next), passing=passing),)
+            return (Finding("CloudWatch", False, error.what, "; ".join(error.next), cause=error),)
         words = f"{counted.requests} requests of {pool} this month; what happened is counted after {self.lag:.0f} s"
         return (Finding("CloudWatch", True, words),)
 

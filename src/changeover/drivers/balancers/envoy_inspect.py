@@ -31,7 +31,7 @@ def findings(admin: Admin, terms: Terms, routes: str, reading: RouteReading | Ch
         try:
             yield from look(admin, terms, routes)
         except BalancerUnreachable as error:
-            yield Finding("admin port", False, error.what, "see Envoy's log", passing=True)
+            yield Finding("admin port", False, error.what, "see Envoy's log", cause=error)
     yield _route(reading, routes)
 
 

@@ -82,13 +82,11 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
         try:
             found += look()
         except ChangeoverError as error:
-            passing = isinstance(error, BalancerUnreachable)
-            found.append(
-                Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next), passing=passing)
-            )
+            found.append(Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next), cause=error))
         except WorkerGone:
             detail = "HAProxy was reloaded meanwhile"
-            found.append(Finding(settings.name, ok=False, detail=detail, fix="look again", passing=True))
+            again = BalancerUnreachable(detail, next=("look again: changeover doctor",))
+            found.append(Finding(settings.name, ok=False, detail=detail, fix="look again", cause=again))
     return tuple(replace(f, fix="") if f.ok else f for f in found)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from changeover.core.draft import settled
-from changeover.core.errors import CapacityMissing, DoctorFound, NotReady
+from changeover.core.errors import BalancerUnreachable, CapacityMissing, DoctorFound, NotReady
 from changeover.core.inplay import healthy
+from changeover.core.ports import cause_of
 from changeover.core.steps import Gate, Preflight
 from changeover.engine.context import Context, Done, Outcome, Waiting
 
@@ -20,6 +21,9 @@ def preflight(ctx: Context, action: Preflight) -> Outcome:
     for reader in ports.readers:
         findings += reader.inspect()
     bad = [f for f in findings if not f.ok and f.fatal]
+    cause = cause_of(bad)
+    if isinstance(cause, BalancerUnreachable):
+        raise cause  # a moment of silence: tried again
     if bad:
         raise DoctorFound(
             f"{bad[0].subject}: {bad[0].detail}" + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""),
