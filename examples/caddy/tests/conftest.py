@@ -1,4 +1,4 @@
-"""The contract suite of changeover on a real Caddy."""
+"""The contract suite of changeover on a real Caddy, and what it cannot know. The package is installed (`make setup`)."""
 
 import sys
 from pathlib import Path
@@ -6,5 +6,4 @@ from pathlib import Path
 import pytest
 
 pytest.register_assert_rewrite("changeover.testing")
-HERE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(HERE / "src"), str(HERE / "tests"), str(HERE.parents[1])]
+sys.path.insert(0, str(Path(__file__).parent))

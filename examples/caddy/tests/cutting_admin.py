@@ -1,4 +1,4 @@
-"""A unix socket before Caddy's that loses the connection around a PATCH: before Caddy gets it, or before the answer."""
+"""A unix socket before Caddy's that loses a PATCH: before Caddy gets it, or its answer; or that says it was done, and it was not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-Cut = Literal["request", "reply"]
+Cut = Literal["request", "reply", "lie"]
 
 
 @dataclass
@@ -43,7 +43,9 @@ class CuttingAdmin:
         cut = self.cuts.pop(0) if request.startswith(b"PATCH") and self.cuts else ""
         if cut:
             self.made.append(cut)  # type: ignore[arg-type]
-        if cut == "request":
+        if cut == "lie":
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        if cut in ("request", "lie"):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
             server.connect(self.behind)

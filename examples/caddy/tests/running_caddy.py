@@ -37,9 +37,12 @@ class Caddy:
 
     kind = "caddy"
 
-    def __init__(self, directory: Path, pools: Mapping[str, list[Instance]], *, keep_alive: bool = False) -> None:
+    def __init__(
+        self, directory: Path, pools: Mapping[str, list[Instance]], *, keep_alive: bool = False, tcp: bool = False
+    ) -> None:
         self.directory, self.pools, self.port, self.keep_alive = directory, pools, free_port(), keep_alive
-        self.admin, self.file = str(directory / "admin.sock"), directory / "caddy.json"
+        self.file = directory / "caddy.json"
+        self.admin = f"127.0.0.1:{free_port()}" if tcp else str(directory / "admin.sock")
         (directory / "secret").write_text(SECRET)
         (directory / "access.log").touch()
         self.driver = self.second()
@@ -68,6 +71,9 @@ class Caddy:
         )
 
     def start(self) -> None:
+        """Returns when each instance was checked twice."""
+        each = [instance for pool in self.pools.values() for instance in pool]
+        before = [instance.checks for instance in each]
         argv = ["caddy", "run", "--config", str(self.file)]
         env = {
             "HOME": str(self.directory),
@@ -77,8 +83,8 @@ class Caddy:
         self._process = subprocess.Popen(
             argv, stdout=self._log, stderr=self._log, env={**env, "PATH": "/usr/bin:/bin:/usr/local/bin"}
         )
-        until(lambda: Path(self.admin).exists() and self.get().status == 200, within=15)
-        time.sleep(0.5)  # both pools are checked at least twice
+        until(lambda: self.get().status == 200, within=15)
+        until(lambda: all(i.checks >= n + 2 for i, n in zip(each, before, strict=True)), within=15)
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -137,13 +143,13 @@ class Caddy:
 
 
 @contextlib.contextmanager
-def caddy(*, keep_alive: bool = False) -> Iterator[Caddy]:
+def caddy(*, keep_alive: bool = False, tcp: bool = False) -> Iterator[Caddy]:
     need("caddy")
     directory = Path(tempfile.mkdtemp(prefix="co-cad-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
         pools = {name: stack.enter_context(pool(name)) for name in (BLUE, GREEN)}
-        running = Caddy(directory, pools, keep_alive=keep_alive)
+        running = Caddy(directory, pools, keep_alive=keep_alive, tcp=tcp)
         stack.callback(running.close)
         running.start()
         yield running

@@ -12,7 +12,7 @@ from changeover_caddy.admin import Admin
 from cutting_admin import cutting
 from running_caddy import Caddy, caddy
 
-from changeover.core.errors import BalancerMisconfigured, BalancerRefused, BalancerUnreachable
+from changeover.core.errors import BalancerMisconfigured, BalancerRefused, BalancerUnreachable, FencedOut
 from changeover.core.model import Route
 from changeover.testing.cases import BLUE, GREEN, START, TestFence
 
@@ -84,6 +84,14 @@ def test_the_mode_of_the_file_stays_and_no_draft_is_left(running: Caddy) -> None
     assert list(running.directory.glob(".caddy.json.*")) == []
 
 
+def test_an_admin_api_over_tcp() -> None:
+    with caddy(tcp=True) as one:
+        assert one.driver.commit(FLIPPED, TestFence()).route == FLIPPED
+        assert one.driver.in_flight(BLUE).is_zero
+        assert [f for f in one.driver.inspect() if not f.ok] == []
+        assert one.get().pool == GREEN
+
+
 # answers that are lost ---------------------------------------------------------------------------------------------
 
 
@@ -112,6 +120,24 @@ def test_when_caddy_never_gets_it_that_is_said_and_the_next_commit_settles_it(ru
     assert reading.problem
     assert running.get().pool == BLUE
     assert running.driver.commit(FLIPPED, TestFence()).settled
+
+
+def test_an_answer_is_not_believed_but_read_back(running: Caddy) -> None:
+    path = str(running.directory / "cut.sock")
+    with cutting(path, running.admin, "lie"), pytest.raises(BalancerRefused, match="does not show the route"):
+        running.second(admin=path).commit(FLIPPED, TestFence())
+    assert running.get().pool == BLUE
+
+
+def test_a_lease_that_is_lost_after_the_file_was_written_leaves_caddy_alone(running: Caddy) -> None:
+    """Each effect has its own look at the lease: that before the file does not cover Caddy."""
+    fence = TestFence()
+    fence.hooks[2] = lambda: setattr(fence, "lost", True)
+    with pytest.raises(FencedOut):
+        running.driver.commit(FLIPPED, fence)
+    assert config.read_object(running.running()).route == START
+    assert running.driver.read().durable == FLIPPED
+    assert not running.driver.read().settled
 
 
 # what Caddy refuses --------------------------------------------------------------------------------------------------
