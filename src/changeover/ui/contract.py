@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from changeover.core import errors, model, ports
 
@@ -59,7 +60,7 @@ def _page() -> Iterator[str]:
         yield f"- {name}"
 
 
-def _protocol(kind: type) -> Iterator[str]:
+def _protocol(kind: Any) -> Iterator[str]:
     yield ""
     yield f"## {kind.__name__}" + (" (optional)" if kind in OPTIONAL else "")
     yield ""
@@ -82,7 +83,7 @@ def _plain(signature: str) -> str:
     return signature.replace("'", "")
 
 
-def _value(kind: type) -> Iterator[str]:
+def _value(kind: Any) -> Iterator[str]:
     yield ""
     yield f"## {kind.__name__} (`{kind.__module__}`)"
     yield ""
