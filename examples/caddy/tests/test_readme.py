@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from running_caddy import free_port
 from tests.fixtures.instances import pool
 from tests.fixtures.need import need
@@ -52,6 +53,7 @@ def in_the_background(command: str) -> Iterator[None]:
             process.terminate()
 
 
+@pytest.mark.usefixtures("as_the_page_says")
 def test_the_page_as_it_stands(tmp_path: Path) -> None:
     """Paths, port and instances are this machine's; everything else is the page's."""
     need("caddy")

@@ -57,7 +57,7 @@ class CaddyStack(Stack):
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaddyStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, as_the_page_says: None) -> Iterator[CaddyStack]:
     need("caddy")
     folder = tmp_path_factory.mktemp("c")
     wish = Wish("caddy", "sqlite", changes="sql", bake="1s", rate=80.0)
@@ -69,12 +69,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaddyStack]:
         one.stop()
 
 
-def nothing_wrong(stack: Stack) -> None:
-    """No answer is wrong, and nobody waits in vain; a connection that is opened in the moment of a change may be reset (README)."""
+def nothing_lost(stack: Stack) -> None:
     verdict, _ = stack.judged()
-    assert verdict.wrong == 0, verdict.examples[:5]
-    assert set(verdict.failed_by) <= {"reset"}, verdict.examples[:5]
-    assert verdict.failed <= 12, verdict.examples[:5]
+    assert (verdict.failed, verdict.wrong) == (0, 0), verdict.examples[:5]
     assert verdict.requests > 500
     assert all(r.state in ENDED for r in stack.door().history())
 
@@ -89,7 +86,7 @@ def test_forward_back_and_forward_twice(stack: CaddyStack) -> None:
     stack.release("1.2.0")
     stack.serves("1.2.0")
     assert len(stack.flips()) == 4
-    nothing_wrong(stack)
+    nothing_lost(stack)
 
 
 def test_a_candidate_that_breaks_goes_back_by_itself(stack: CaddyStack) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from changeover_caddy import config
+from changeover_caddy import config, kernel
 from changeover_caddy.admin import Admin
 from cutting_admin import cutting
 from running_caddy import Caddy, caddy
@@ -84,6 +84,7 @@ def test_the_mode_of_the_file_stays_and_no_draft_is_left(running: Caddy) -> None
     assert list(running.directory.glob(".caddy.json.*")) == []
 
 
+@pytest.mark.usefixtures("as_the_page_says")
 def test_an_admin_api_over_tcp() -> None:
     with caddy(tcp=True) as one:
         assert one.driver.commit(FLIPPED, TestFence()).route == FLIPPED
@@ -257,15 +258,17 @@ def test_a_configuration_with_two_objects_is_refused(running: Caddy) -> None:
 # doctor ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("as_the_page_says")
 def test_doctor_names_what_is_not_as_it_should_be(running: Caddy) -> None:
     assert [f for f in running.driver.inspect() if not f.ok] == []
+    kernel.FILE.write_text("0")
     Admin(running.admin).ask("DELETE", f"{SERVER}/read_header_timeout")
     theirs = {"match": [{"path": ["/theirs"]}], "handle": [{"handler": "static_response", "body": "theirs"}]}
     Admin(running.admin).ask("PUT", f"{SERVER}/routes/0", theirs)
     _, secret = running.driver.preview()
     (running.directory / "access.log").write_text(json.dumps({"request": {"headers": secret}}) + "\n")
     found = {f.subject.partition(": ")[2]: f for f in running.driver.inspect() if not f.ok}
-    assert set(found) == {"slow headers", "routes", "file", "access log"}
+    assert set(found) == {"slow headers", "routes", "file", "access log", "waiting connections"}
     assert found["file"].fatal
     assert all(f.fix for f in found.values())
     assert next(iter(secret.values())) not in repr(found)

@@ -9,7 +9,7 @@ from typing import Any
 from changeover.core.errors import ChangeoverError
 from changeover.core.model import RouteReading
 from changeover.core.ports import Finding
-from changeover_caddy import config
+from changeover_caddy import config, kernel
 from changeover_caddy.admin import Admin
 from changeover_caddy.file import ConfigFile
 from changeover_caddy.log import AccessLog
@@ -41,6 +41,7 @@ def findings(
         *_of_the_file(name, file, whole.body),
         *_of_the_server(name, whole.body),
         *_of_the_log(name, log, whole.body),
+        _of_the_kernel(name),
     )
 
 
@@ -111,6 +112,22 @@ def _of_the_log(name: str, log: AccessLog, running: Any) -> Iterator[Finding]:
         not leaks,
         f"{log.path} has the preview's secret" if leaks else f"{log.path} can be read",
         f"delete request>headers>{config.HEADER} by a filter encoder: see README.md of changeover-caddy; then make a new secret",
+        fatal=False,
+    )
+
+
+def _of_the_kernel(name: str) -> Finding:
+    moves = kernel.moves_waiting_connections()
+    lack = f"{kernel.SETTING} is 0" if moves is False else f"this kernel does not have {kernel.SETTING}"
+    return Finding(
+        f"{name}: waiting connections",
+        moves is True,
+        f"{kernel.SETTING} is 1"
+        if moves
+        else f"{lack}: a connection that is opened in the moment of a change may be reset",
+        f"sysctl -w {kernel.SETTING}=1, and a file in /etc/sysctl.d"
+        if moves is False
+        else "Linux 5.14 or newer under Caddy",
         fatal=False,
     )
 
