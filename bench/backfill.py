@@ -21,7 +21,7 @@ FULL_BOUND = 1.5  # times the single UPDATE
 TAIL_BOUND = 1.5  # p99 of the clients beside a gentle backfill, in p99 of the steady time of the same run
 MEMORY_BOUND = 1.1  # peak memory at the most rows, in that at the fewest
 WARM = 1.0  # seconds at the begin of a crowd, and after a backfill has stopped, that no window contains
-LARGE = 10_000_000  # rows: so many on PostgreSQL; on MariaDB as many as the single UPDATE has
+LARGE = 10_000_000  # rows
 _LEDGER = ("changeover_claim", "changeover_applied", "changeover_state", "changeover_change")
 
 
@@ -110,7 +110,7 @@ def measure(engine: str, *, quick: bool) -> Iterator[Figure]:
         pairs = [(single(scene, rows), full(scene, rows)) for _ in range(1 if quick else 2)]
         yield _against(part, rows, pairs, quick=quick)
         yield from _beside(part, scene, rows, quick=quick)
-        yield _memory(part, scene, few, pairs[0][1], rows, quick=quick)
+        yield _memory(part, scene, few, rows if quick else LARGE, quick=quick)
 
 
 def _against(part: str, rows: int, pairs: Sequence[tuple[float, Filled]], *, quick: bool) -> Figure:
@@ -170,11 +170,9 @@ def _beside(part: str, server: Server, rows: int, *, quick: bool) -> list[Figure
     ]  # fmt: skip
 
 
-def _memory(part: str, server: Server, few: int, many: Filled, rows: int, *, quick: bool) -> Figure:
+def _memory(part: str, server: Server, few: int, rows: int, *, quick: bool) -> Figure:
     """Peak memory of the process that backfills: at the most rows against the fewest."""
-    least = full(server, few)
-    if server.engine == "postgresql" and not quick:
-        many, rows = full(server, LARGE), LARGE
+    least, many = full(server, few), full(server, rows)
     return Figure(
         part, f"memory at {rows:,} rows / at {few:,}", many.rss / least.rss, "x", MEMORY_BOUND, judged=not quick,
         note=f"{least.rss / 1024:.1f} -> {many.rss / 1024:.1f} MiB, the peak of the whole process",

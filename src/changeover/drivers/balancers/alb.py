@@ -23,7 +23,6 @@ from changeover.core.errors import (
     AwsDenied,
     AwsRejected,
     BalancerMisconfigured,
-    BalancerRefused,
     ChangeoverError,
 )
 from changeover.core.model import ALL, Counters, InFlight, PoolHealth, Route, RouteReading, Slot
@@ -48,6 +47,7 @@ from changeover.drivers.balancers.aws_meter import CloudWatch
 from changeover.drivers.balancers.aws_note import TAG, Note
 from changeover.drivers.balancers.aws_secret import Secret
 from changeover.drivers.balancers.aws_session import Access, Aws, demand_ours, given_up
+from changeover.drivers.balancers.pools import cannot_cut, no_such_pool
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.web import HttpWeb
 
@@ -411,22 +411,11 @@ class AlbBalancer:
         self._demand_pool(pool)
         fence.check()
         self.survey()
-        raise BalancerRefused(
-            f"an ALB cannot close what is in flight on {pool}",
-            now="Nothing was closed; the requests go on.",
-            next=(
-                "wait until they end: changeover resume",
-                f"or stop the instances of {pool}, which ends their requests",
-                "at_deadline: wait or hold is what fits an ALB",
-            ),
-        )
+        raise cannot_cut("an ALB", pool)
 
     def _demand_pool(self, pool: str) -> None:
         if pool not in self.settings.groups:
-            raise BalancerMisconfigured(
-                f"the balancer {self.name} has no pool {pool!r}; it has {', '.join(self.settings.groups)}",
-                next=("compare the pools of changeover.yml with target_groups: changeover doctor",),
-            )
+            raise no_such_pool(f"the balancer {self.name}", pool, self.settings.groups, "target_groups")
 
     # preview and people ---------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from changeover.core.errors import (
     AwsDenied,
     AwsRejected,
-    BalancerMisconfigured,
     BalancerRefused,
     BalancerUnreachable,
     ChangeoverError,
@@ -34,6 +33,7 @@ from changeover.drivers.balancers.aws_session import Access, Aws, given_up
 from changeover.drivers.balancers.elb_inspect import findings
 from changeover.drivers.balancers.elb_route import Terms, count, demand, derive, members, share_of
 from changeover.drivers.balancers.elb_survey import Survey, look, problems
+from changeover.drivers.balancers.pools import cannot_cut, no_such_pool
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.web import HttpWeb
 
@@ -333,22 +333,11 @@ class ElbBalancer:
         self._demand_pool(pool)
         fence.check()
         self.survey()
-        raise BalancerRefused(
-            f"a classic load balancer cannot close what is in flight on {pool}",
-            now="Nothing was closed; the requests go on.",
-            next=(
-                "wait until they end: changeover resume",
-                f"or stop the instances of {pool}, which ends their requests",
-                "at_deadline: wait or hold is what fits here",
-            ),
-        )
+        raise cannot_cut("a classic load balancer", pool)
 
     def _demand_pool(self, pool: str) -> None:
         if pool not in self.settings.instances:
-            raise BalancerMisconfigured(
-                f"the balancer {self.name} has no pool {pool!r}; it has {', '.join(self.settings.instances)}",
-                next=("compare the pools of changeover.yml with `instances`: changeover doctor",),
-            )
+            raise no_such_pool(f"the balancer {self.name}", pool, self.settings.instances, "`instances`")
 
     # preview and people ---------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ from changeover.drivers.balancers.envoy_route import (
     parse,
     parse_file,
 )
+from changeover.drivers.balancers.pools import cannot_cut, no_such_pool
 
 POLL: Final = 0.002  # seconds; Envoy shows a new route 2 to 5 ms after the rename
 WORKER: Final = "envoy"
@@ -249,22 +250,11 @@ class EnvoyBalancer:
         self._demand_pool(pool)
         fence.check()
         self._admin.ping()
-        raise BalancerRefused(
-            f"Envoy cannot close what is in flight on {pool}",
-            now="Nothing was closed; the requests go on.",
-            next=(
-                "wait until they end: changeover resume",
-                f"or stop the instances of {pool}, which ends their requests",
-                "at_deadline: wait or hold is what fits Envoy",
-            ),
-        )
+        raise cannot_cut("Envoy", pool)
 
     def _demand_pool(self, pool: str) -> None:
         if pool not in self._terms.clusters:
-            raise BalancerMisconfigured(
-                f"the balancer {self.name} has no pool {pool!r}; it has {', '.join(self._terms.pools)}",
-                next=("compare the pools of changeover.yml with Envoy's clusters: changeover doctor",),
-            )
+            raise no_such_pool(f"the balancer {self.name}", pool, self._terms.pools, "Envoy's clusters")
 
     # preview and people --------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Protocol
 
-from changeover.core.errors import BalancerMisconfigured
 from changeover.core.model import Route
 from changeover.drivers.balancers import haproxy_wire as wire
 from changeover.drivers.balancers.haproxy_config import PREVIEW_HEADER
+from changeover.drivers.balancers.pools import no_such_pool
 from changeover.drivers.by_hand import pattern, wait_until
 
 
@@ -115,5 +115,5 @@ def connect(socket: str) -> str:
 def backend_of(settings: _Settings, pool: str) -> str:
     """The pool's backend. Raises BalancerMisconfigured."""
     if pool not in settings.backends:
-        raise BalancerMisconfigured(f"the balancer has no pool {pool!r}; it has {', '.join(settings.backends)}")
+        raise no_such_pool("the balancer", pool, settings.backends, "`backends`")
     return settings.backends[pool]

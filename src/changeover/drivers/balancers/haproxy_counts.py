@@ -21,6 +21,7 @@ from changeover.drivers.balancers.haproxy_config import EVENTS, FALLBACK_TABLE, 
 from changeover.drivers.balancers.haproxy_log import end_of, ended, paths_of
 from changeover.drivers.balancers.haproxy_socket import MasterSocket, WorkerGone
 from changeover.drivers.balancers.haproxy_wire import Session, Stat, Worker
+from changeover.drivers.balancers.pools import no_such_pool
 
 CUT_WITHIN = 5.0  # seconds until what was shut down must be gone
 CUT_POLL = 0.05  # seconds
@@ -229,7 +230,7 @@ class Counting:
 
     def _backend(self, pool: str) -> str:
         if pool not in self._backends:
-            raise BalancerMisconfigured(f"the balancer has no pool {pool!r}; it has {', '.join(self._backends)}")
+            raise no_such_pool("the balancer", pool, self._backends, "`backends`")
         return self._backends[pool]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,9 @@ from changeover.drivers.balancers.haproxy_wire import Worker
 OLDEST = (2, 4)  # the first with versioned maps
 SHORTEST_HARD_STOP = 300.0  # seconds: the default hard limit of a drain
 LONGEST_KEEP_ALIVE = 30.0  # seconds: the default soft limit of a drain
+
+
+Look = Callable[[], Iterator[Finding]]
 
 
 class _Named(Protocol):
@@ -54,20 +57,10 @@ class _Settings(Protocol):
 
 def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
     """Every finding; a part that cannot be looked at is a finding too."""
-    looks: list[Callable[[], Iterator[Finding]]] = [
-        lambda: _files(settings),
-        lambda: _preview_file(settings),
-        lambda: _configuration(settings),
-    ]
-    subject = f"{settings.name}: master socket"
-    try:
-        worker = next(w for w in master.workers() if not w.old)
-    except ChangeoverError as error:
-        fix = "run haproxy with -W and -S PATH,mode,660,level,admin, and this user in the socket's group"
-        found = [Finding(subject, ok=False, detail=error.what, fix=fix)]
-    else:
-        found = [Finding(subject, ok=True, detail=f"{master.path} answers")]
-        looks = [
+    return look_at(
+        settings,
+        master,
+        lambda worker: [
             lambda: level(settings, master, worker),
             lambda: _version(settings, master),
             lambda: reloads(settings, master),
@@ -76,8 +69,25 @@ def inspect(settings: _Settings, master: MasterSocket) -> tuple[Finding, ...]:
             lambda: _pools(settings, master, worker),
             lambda: _tables(settings, master, worker),
             lambda: _preview_map(settings, master, worker),
-            *looks,
-        ]
+        ],
+        [lambda: _files(settings), lambda: _preview_file(settings), lambda: _configuration(settings)],
+    )
+
+
+def look_at(
+    settings: _Named, master: MasterSocket, running: Callable[[Worker], Sequence[Look]], resting: Sequence[Look]
+) -> tuple[Finding, ...]:
+    """What all looks find: those at the newest worker, if one answers, and those at what lies on disk."""
+    subject = f"{settings.name}: master socket"
+    looks = list(resting)
+    try:
+        worker = next(w for w in master.workers() if not w.old)
+    except ChangeoverError as error:
+        fix = "run haproxy with -W and -S PATH,mode,660,level,admin, and this user in the socket's group"
+        found = [Finding(subject, ok=False, detail=error.what, fix=fix)]
+    else:
+        found = [Finding(subject, ok=True, detail=f"{master.path} answers")]
+        looks = [*running(worker), *looks]
     for look in looks:
         try:
             found += look()

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 from typing import Protocol
 
-from changeover.core.errors import BalancerMisconfigured
 from changeover.core.model import Route
 from changeover.drivers.balancers.haproxy_by_hand import HEALTH_WITHIN, SHOWN_WITHIN, connect, functions
 from changeover.drivers.balancers.haproxy_servers_file import ConfigFile, ServersFile, Wanted
 from changeover.drivers.balancers.haproxy_weights import split_for
 from changeover.drivers.balancers.haproxy_wire import encode_route
+from changeover.drivers.balancers.pools import no_such_pool
 from changeover.drivers.by_hand import wait_until
 
 
@@ -125,7 +125,7 @@ def ask_instance(settings: _Settings, pool: str) -> tuple[str, ...]:
 def servers_of(settings: _Settings, pool: str) -> Sequence[str]:
     """The pool's servers. Raises BalancerMisconfigured."""
     if pool not in settings.servers:
-        raise BalancerMisconfigured(f"the balancer has no pool {pool!r}; it has {', '.join(settings.servers)}")
+        raise no_such_pool("the balancer", pool, settings.servers, "`servers`")
     return settings.servers[pool]
 
 

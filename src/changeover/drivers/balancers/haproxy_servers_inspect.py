@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from changeover.core.errors import BalancerUnreachable, ChangeoverError
 from changeover.core.ports import Finding
 from changeover.drivers.balancers import haproxy_weights as weights
 from changeover.drivers.balancers import haproxy_wire as wire
-from changeover.drivers.balancers.haproxy_inspect import level, options, reloads, strangers
+from changeover.drivers.balancers.haproxy_inspect import level, look_at, options, reloads, strangers
 from changeover.drivers.balancers.haproxy_servers_file import ServersFile, by_pool
 from changeover.drivers.balancers.haproxy_site import discover
-from changeover.drivers.balancers.haproxy_socket import MasterSocket, WorkerGone
+from changeover.drivers.balancers.haproxy_socket import MasterSocket
 from changeover.drivers.balancers.haproxy_wire import Stat, Worker
 
 STATIC: Final = frozenset({"static-rr"})  # HAProxy itself refuses other weights than 0 % and 100 % while it runs
@@ -47,33 +46,18 @@ class _Settings(Protocol):
 
 def inspect(settings: _Settings, master: MasterSocket, file: ServersFile) -> tuple[Finding, ...]:
     """Every finding; a part that cannot be looked at is a finding too."""
-    looks: list[Callable[[], Iterator[Finding]]] = [lambda: _file(settings, file), lambda: _configuration(settings)]
-    subject = f"{settings.name}: master socket"
-    try:
-        worker = next(w for w in master.workers() if not w.old)
-    except ChangeoverError as error:
-        fix = "run haproxy with -W and -S PATH,mode,660,level,admin, and this user in the socket's group"
-        found = [Finding(subject, ok=False, detail=error.what, fix=fix)]
-    else:
-        found = [Finding(subject, ok=True, detail=f"{master.path} answers")]
-        looks = [
+    return look_at(
+        settings,
+        master,
+        lambda worker: [
             lambda: _may_set(settings, master, worker),
             lambda: reloads(settings, master),
             lambda: strangers(settings, master),
             lambda: _servers(settings, master, worker),
             lambda: _backend(settings, master, worker),
-            *looks,
-        ]
-    for look in looks:
-        try:
-            found += look()
-        except ChangeoverError as error:
-            found.append(Finding(settings.name, ok=False, detail=error.what, fix="; ".join(error.next), cause=error))
-        except WorkerGone:
-            detail = "HAProxy was reloaded meanwhile"
-            again = BalancerUnreachable(detail, next=("look again: changeover doctor",))
-            found.append(Finding(settings.name, ok=False, detail=detail, fix="look again", cause=again))
-    return tuple(replace(f, fix="") if f.ok else f for f in found)
+        ],
+        [lambda: _file(settings, file), lambda: _configuration(settings)],
+    )
 
 
 def _may_set(settings: _Settings, master: MasterSocket, worker: Worker) -> Iterator[Finding]:
