@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixtures.envoy import Envoy, envoy
 from tests.fixtures.haproxy import Haproxy, haproxy
 from tests.fixtures.haproxy_servers import HaproxyServers, haproxy_servers
 from tests.fixtures.memory_site import POLICY, door_to
+from tests.fixtures.unwritable import unwritable
 
 from changeover.core.errors import BalancerMisconfigured, ChangeoverError
+from changeover.core.model import Route
 from changeover.core.ports import Balancer
 from changeover.drivers.balancers.haproxy import HaproxyBalancer
 from changeover.drivers.balancers.haproxy_servers import HaproxyServersBalancer
 from changeover.drivers.clock import SystemClock
 from changeover.drivers.memory import MemoryWorld
 from changeover.service.door import Changeover
-from changeover.testing.cases import BLUE, GREEN
+from changeover.testing.cases import BLUE, GREEN, TestFence
 
 
 def door(balancer: Balancer, folder: Path, **policy: Any) -> Changeover:
@@ -78,6 +81,33 @@ def test_a_map_file_that_is_not_there_or_has_no_route(tmp_path: Path) -> None:
     with haproxy() as balancer:
         Path(balancer.layout.map_path).write_text("# nothing\n")
         refused(balancer.driver, tmp_path, "has no entry 'route'")
+
+
+@pytest.mark.parametrize("kind", [haproxy, haproxy_servers, envoy], ids=lambda kind: kind.__name__)
+def test_a_map_file_that_is_not_writable(
+    kind: Callable[[], AbstractContextManager[Haproxy | HaproxyServers | Envoy]], tmp_path: Path
+) -> None:
+    """Neither file nor balancer has a new route, whoever asked for it in spite of `doctor`."""
+    with kind() as balancer:
+        before = balancer.driver.commit(Route(BLUE, GREEN, mark="home"), TestFence())
+        with unwritable(folder_of(balancer)):
+            refused(balancer.driver, tmp_path, "not writable")
+            with pytest.raises(ChangeoverError) as caught:
+                balancer.driver.commit(Route(GREEN, BLUE, mark="flip"), TestFence())
+            assert caught.value.next
+            assert balancer.driver.read() == before
+            assert {balancer.get().pool for _ in range(20)} == {BLUE}
+
+
+def folder_of(balancer: Haproxy | HaproxyServers | Envoy) -> Path:
+    """Where what a restart comes up with lies."""
+    match balancer:
+        case Haproxy():
+            return Path(balancer.layout.map_path).parent
+        case HaproxyServers():
+            return balancer.config.parent
+        case Envoy():
+            return balancer.routes.parent
 
 
 def test_an_algorithm_that_cannot_weigh(tmp_path: Path) -> None:
