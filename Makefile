@@ -10,7 +10,7 @@ demo: $(VENV)/.ready ## the main job on embedded defaults: two versions, a balan
 	$(RUN) changeover demo
 
 test: $(VENV)/.ready servers ## every test; what needs a server that is not there is skipped, with a count
-	$(RUN) pytest -q -n 2 --dist loadgroup
+	$(RUN) pytest -q -n 3 --dist loadgroup
 
 unit: $(VENV)/.ready
 	$(RUN) pytest -q tests/unit
@@ -25,7 +25,7 @@ bench: $(VENV)/.ready servers
 	$(RUN) bench
 
 chaos: $(VENV)/.ready servers ## seeded SIGKILLs on real servers, seeded bad days on AWS, every scenario on every stack; SEED=… repeats a run
-	CHANGEOVER_CHAOS=full $(RUN) pytest -q -s tests/chaos tests/integration/test_demo.py
+	CHANGEOVER_CHAOS=full $(RUN) pytest -q -s tests/chaos tests/integration/test_demo.py tests/integration/test_by_hand.py
 
 docs: $(VENV)/.ready ## write the generated pages of the reference again
 	$(RUN) changeover.ui.reference docs/reference

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.fixtures.chaos import FULL
 from tests.fixtures.need import need
 
 from changeover.core.errors import ChangeoverError, NoWayBack
@@ -24,7 +25,8 @@ from changeover.service import planning
 from changeover.ui.render.runbook_html import page
 from changeover.ui.render.runbook_markdown import markdown
 
-STACKS = [("envoy", "sqlite"), ("haproxy", "sqlite"), ("haproxy", "postgresql"), ("envoy", "postgresql")]
+STACKS = [("envoy", "sqlite"), ("haproxy", "postgresql")]
+STACKS += [("haproxy", "sqlite"), ("envoy", "postgresql")] if FULL else []  # the same drivers, paired the other way
 TOKEN, PASSWORD = "t0ken-of-the-shop", "pa55-of-the-database"
 NEEDED = ("SHOP_URL", "SHOP_TOKEN")  # what the configuration refers to
 PATIENCE = {"within: 10s": "within: 60s", "timeout: 10s": "timeout: 60s", "for: 2s": "for: 30s"}  # for a busy machine
