@@ -125,6 +125,7 @@ def test_a_rule_that_sends_visitors_to_a_pool_must_be_named(alb):
     weights = {g["TargetGroupArn"]: g["Weight"] for g in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]}
     assert weights == {alb.layout.groups["blue"]: 0, alb.layout.groups["green"]: 1}
     assert rule["Conditions"][0]["Field"] == "http-header"
+    assert [f.detail for f in named.inspect() if "left alone" in f.detail] == []
 
 
 def test_a_listener_that_does_something_else_is_left_as_it_is(alb):
