@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.fixtures.shop import free_port, until
+from tests.fixtures.ports import free_port
+from tests.fixtures.shop import until
 
 from changeover.demo.judge import judge
 from changeover.demo.load import Load, LoadBroken, Mix, Settings

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.fixtures.runtimes import APP, Processes, app_pids, free_port, runtime_under_test
+from tests.fixtures.ports import free_port
+from tests.fixtures.runtimes import APP, Processes, app_pids, runtime_under_test
 
 from changeover.core.errors import ChangeoverError, FencedOut, InstanceUnmanageable, ToolMissing
 from changeover.core.model import Process, Version

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.fixtures.instances import pool
-from tests.fixtures.runtimes import free_port
+from tests.fixtures.ports import free_port
 
 from changeover.core.ports import Answer
 from changeover.drivers.web import HttpWeb

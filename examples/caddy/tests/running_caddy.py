@@ -6,33 +6,27 @@ import contextlib
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from changeover_caddy import config
 from changeover_caddy.admin import Admin
 from changeover_caddy.driver import OURS, CaddyBalancer, CaddySettings
+from tests.fixtures.fronted import Fronted
 from tests.fixtures.instances import Instance, pool
 from tests.fixtures.need import need
+from tests.fixtures.ports import free_port
 
 from changeover.core.model import Route
-from changeover.testing.cases import BLUE, GREEN, START, Reply, fetch, in_background, until
+from changeover.testing.cases import BLUE, GREEN, START, until
 
 SECRET = "s" * 43
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Caddy:
+class Caddy(Fronted):
     """`BalancerUnderTest`."""
 
     kind = "caddy"
@@ -40,7 +34,8 @@ class Caddy:
     def __init__(
         self, directory: Path, pools: Mapping[str, list[Instance]], *, keep_alive: bool = False, tcp: bool = False
     ) -> None:
-        self.directory, self.pools, self.port, self.keep_alive = directory, pools, free_port(), keep_alive
+        super().__init__(pools)
+        self.directory, self.keep_alive = directory, keep_alive
         self.file = directory / "caddy.json"
         self.admin = f"127.0.0.1:{free_port()}" if tcp else str(directory / "admin.sock")
         (directory / "secret").write_text(SECRET)
@@ -97,20 +92,6 @@ class Caddy:
         self.stop()
         self._log.close()
 
-    def get(self, path: str = "/", headers: Mapping[str, str] | None = None) -> Reply:
-        return fetch(self.port, path, headers)
-
-    def slow(self, seconds: float) -> contextlib.AbstractContextManager[Callable[[], Reply]]:
-        return in_background(lambda: self.get(f"/slow?s={seconds}"))
-
-    def kill(self, pool: str) -> None:
-        for instance in self.pools[pool]:
-            instance.stop()
-
-    def revive(self, pool: str) -> None:
-        for instance in self.pools[pool]:
-            instance.start()
-
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -120,12 +101,6 @@ class Caddy:
 
     def mend_control(self) -> None:
         Path(self.admin + ".away").rename(self.admin)
-
-    def now(self) -> float:
-        return time.time()
-
-    def wait_until(self, at: float) -> None:
-        until(lambda: time.time() > at, within=max(1.0, at - time.time() + 5))
 
     def change_by_hand(self, route: Route) -> None:
         self.patch(config.route_object(route, self.site, token=0, run="hand"))

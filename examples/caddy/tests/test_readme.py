@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running_caddy import free_port
 from tests.fixtures.instances import pool
 from tests.fixtures.need import need
+from tests.fixtures.ports import free_port
 
 from changeover.config import load
 from changeover.core.model import Route

@@ -68,7 +68,10 @@ class Load:
             with contextlib.suppress(RuntimeError):  # the loop has just ended by itself
                 self._loop.call_soon_threadsafe(self._client.stopping.set)
         self._thread.join()
-        self._book.close()
+        try:
+            self._book.close()
+        except OSError as error:  # the last of them, after the load itself had ended well
+            self._error = self._error or LoadBroken(f"the records cannot be written: {error}")
         if self._error is not None:
             raise self._error
         return tuple(self._book.records)
