@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -279,6 +280,33 @@ def test_what_aws_refuses_at_the_second_listener_is_put_back_at_the_first(alb):
     assert [a for _, a, _ in alb.standin.front.applied[-3:]] == ["ModifyListener", "ModifyListener", "AddTags"]
     assert driver.read().settled
     assert driver.read().route == BLUE
+
+
+@pytest.mark.parametrize("first_goes_back", [False, True])
+def test_a_refusal_after_an_applied_try_leaves_a_note_of_what_runs(alb, first_goes_back):
+    """The second listener has the new weights, the reply is lost, and nobody may change it any more: never said to be back."""
+    driver = alb.balancer()
+    driver.commit(BLUE, TestFence())
+    second = Counter[str]()
+
+    def script(call: Call) -> Refused | Fate | None:
+        if call.action != "ModifyListener":
+            return None
+        if call.asked["ListenerArn"] == alb.places[1]:
+            second[call.action] += 1
+            return Fate.LOST if second[call.action] == 1 else Refused("OperationNotPermitted", "not any more")
+        return Refused("OperationNotPermitted", "neither") if second and not first_goes_back else None
+
+    alb.standin.front.script = script
+    with pytest.raises(AwsRejected, match="OperationNotPermitted") as caught:
+        driver.commit(GREEN, TestFence())
+    assert "could not be put back: both pools are needed" in caught.value.now
+    reading = driver.read()
+    assert reading.durable == GREEN, "the note still says what is under way"
+    assert reading.settled is not first_goes_back
+    assert list(reading.workers.values()).count(GREEN) == (1 if first_goes_back else 2)
+    alb.standin.front.script = None
+    assert driver.commit(BLUE, TestFence()).settled
 
 
 def test_the_preview_of_another_application_on_the_same_listener_is_not_taken_for_ours(alb):

@@ -291,14 +291,32 @@ class AlbBalancer:
             self._forward(ours, wanted, fence, until)  # made by an earlier try whose reply was lost
 
     def _put_back(self, changed: Sequence[Rule], noted: str, fence: Fence) -> str:
-        """As it was before the commit; gives what became of it, in words. Raises BalancerUnreachable, FencedOut."""
+        """As it was before the commit; gives what became of it, in words. Raises BalancerUnreachable, FencedOut.
+
+        The note goes back with the last of them only: while something has the new weights, it must say so.
+        """
         until = self.clock.boottime() + self.settings.read_back.within
-        left: list[str] = []
+        refused: list[Rule] = []
         for place in reversed(changed):
             try:
                 self._forward(place, _bare_actions(place.actions), fence, until)
             except (AwsRejected, AwsDenied):
-                left += [place.name] if place is not changed[-1] else []  # the last one may be what was refused
+                refused.append(place)
+        left = [p.name for p in refused if p is not changed[-1] or not self._untouched(p, until)]
+        if not left:
+            left += self._note_back(noted, fence, until)
+        return f"{' and '.join(left)} could not be put back: both pools are needed." if left else PUT_BACK
+
+    def _untouched(self, place: Rule, until: float) -> bool:
+        """Whether what was refused has what it had: a try before may have been applied, and its reply lost."""
+        self.clock.sleep(self.settings.propagation)  # until no answer is older than the last write
+        survey = self._reader.patient(self.survey, max(until, self.clock.boottime() + self.settings.read_back.within))
+        shown = next((p for p in survey.places if p is not None and p.arn == place.arn), None)
+        terms = self._plot.terms
+        return shown is not None and parse(shown.actions, terms) == parse(place.actions, terms)
+
+    def _note_back(self, noted: str, fence: Fence, until: float) -> list[str]:
+        """The note of before, or none; gives what could not be put back."""
         known, _ = aws_note.understood(noted)
         again = None if known is None else aws_note.again(known, fence, self.clock.now())
         self._reader.newest.note = again
@@ -309,8 +327,8 @@ class AlbBalancer:
             else:
                 self.aws.write("elbv2", "remove_tags", fence, until, ResourceArns=[self._noted()], TagKeys=[TAG])
         except AwsDenied:
-            left.append("the note")
-        return f"{' and '.join(left)} could not be put back: both pools are needed." if left else PUT_BACK
+            return ["the note"]
+        return []
 
     def _settle(self, route: Route, note: Note, fence: Fence, until: float) -> RouteReading:
         wanted = aws_note.encode(note)
