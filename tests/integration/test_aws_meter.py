@@ -17,7 +17,7 @@ from changeover.core.model import Counters
 from changeover.demo.aws.standin import StandIn
 from changeover.demo.aws.world import ACCOUNT, REGION
 from changeover.drivers.balancers.aws_meter import ALB, ELB, CloudWatch
-from changeover.drivers.balancers.aws_session import Aws
+from changeover.drivers.balancers.aws_session import Aws, _session
 from changeover.drivers.clock import SystemClock
 
 DIMENSIONS = {"blue": {"TargetGroup": "targetgroup/blue/1"}, "green": {"TargetGroup": "targetgroup/green/2"}}
@@ -98,9 +98,18 @@ def listening(host: str = "127.0.0.1") -> Iterator[tuple[str, list[str]]]:
             thread.join()
 
 
-def test_real_credentials_never_reach_an_endpoint_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Real credentials in the environment; a session that knows others is forgotten before and after."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", REAL)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
+    _session.cache_clear()
+    yield
+    _session.cache_clear()
+
+
+@pytest.mark.usefixtures("real")
+def test_real_credentials_never_reach_an_endpoint_on_this_machine() -> None:
     with listening() as (endpoint, seen):
         with pytest.raises(BalancerUnreachable):
             Aws(access(endpoint), SystemClock()).look("elb", "describe_load_balancers")
