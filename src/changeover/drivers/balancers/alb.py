@@ -319,15 +319,15 @@ class AlbBalancer:
         """The note of before, or none; gives what could not be put back."""
         known, _ = aws_note.understood(noted)
         again = None if known is None else aws_note.again(known, fence, self.clock.now())
-        self._reader.newest.note = again
         try:
             if noted:
                 tags = [{"Key": TAG, "Value": noted if again is None else aws_note.encode(again)}]
                 self.aws.write("elbv2", "add_tags", fence, until, ResourceArns=[self._noted()], Tags=tags)
             else:
                 self.aws.write("elbv2", "remove_tags", fence, until, ResourceArns=[self._noted()], TagKeys=[TAG])
-        except AwsDenied:
+        except (AwsRejected, AwsDenied):
             return ["the note"]
+        self._reader.newest.note = again
         return []
 
     def _settle(self, route: Route, note: Note, fence: Fence, until: float) -> RouteReading:
