@@ -147,7 +147,7 @@ def judged(pair: Two, folder: Path, which: str, at: int, seconds: float) -> tupl
             until_equal = time.monotonic() + TWO_VERSIONS + 1
             while time.monotonic() < until_equal and len(pair.versions(4)) > 1:
                 time.sleep(0.1)
-    words = f"SEED={SEED}: {killing.gaps}; {state}"
+    words = f"SEED={SEED}: {killing.gaps}; {state}; the living one said: {living.log[-2000:]}"
     lives = both[0] if which == "b" else both[1]
     assert lives.answers
     assert lives.lost == [], words

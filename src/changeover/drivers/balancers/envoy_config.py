@@ -33,11 +33,14 @@ _TYPE: Final = "type.googleapis.com/envoy"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The health check of every instance. Times in seconds; `down` and `up` are answers in a row."""
+    """The health check of every instance. Times in seconds; `down` and `up` are answers in a row.
+
+    `timeout` must exceed the longest pause of a machine under load: what pauses a machine pauses all of its instances at once.
+    """
 
     path: str = "/health"
     every: float = 0.5
-    timeout: float = 0.5
+    timeout: float = 2.0
     down: int = 2
     up: int = 1
 

@@ -45,7 +45,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """HAProxy's times in seconds. `hard_stop` must exceed the longest drain: an old worker dies then, with its requests."""
+    """HAProxy's times in seconds. `hard_stop` must exceed the longest drain: an old worker dies then, with its requests.
+
+    `check_answer` must exceed the longest pause of a machine under load: two answers in a row that come later take a server
+    out, and what pauses a machine pauses all of its instances at once. Without it HAProxy would wait for `check` only.
+    """
 
     connect: float = 2.0
     client: float = 30.0
@@ -58,6 +62,7 @@ class Timing:
     check: float = 1.0  # between two health checks
     check_fast: float = 0.25  # while a server changes its state
     check_down: float = 0.5  # while it is down
+    check_answer: float = 2.0  # until an instance answers one
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,7 @@ def _defaults(layout: HaproxyLayout) -> tuple[str, list[str]]:
         "http-keep-alive": t.keep_alive,
         "server": t.server,
         "tunnel": t.tunnel,
+        "check": t.check_answer,
     }
     check = (
         f"check inter {milliseconds(t.check)} fastinter {milliseconds(t.check_fast)} downinter {milliseconds(t.check_down)}"
