@@ -42,16 +42,21 @@ class _Pool:
 class Busy:
     """What one worker carries of a pool: everything, of that what waits in a queue; the long-lived before and after that look.
 
-    `clients`: whose requests they are, by client (of a worker that is about to end, if there is a log); `since`: where the
-    log ended before that look.
+    `clients`: whose requests they are, by client, asked a moment later (of a worker that is about to end, if there is a log;
+    otherwise None); `since`: where the log ended before that look.
     """
 
     total: int
     queued: int
     before: Mapping[Lasting, int]
     after: Mapping[Lasting, int]
-    clients: Mapping[str, int] = field(default_factory=dict)
+    clients: Mapping[str, int] | None = None
     since: int = 0
+
+    @property
+    def at_stake(self) -> int:
+        """What nobody saw the end of if the worker is gone now: not what ended before its clients were asked for."""
+        return self.total if self.clients is None else min(self.total, sum(self.clients.values()))
 
 
 class Counting:
@@ -187,7 +192,7 @@ class Counting:
         before = self._lasting(worker, pool)
         queued, served = self._waiting_and_served(self._rows(worker, pool))
         after = self._lasting(worker, pool)
-        clients: Mapping[str, int] = {}
+        clients: Mapping[str, int] | None = None
         if self._log is not None and worker.old and queued + served:
             sessions = wire.parse_sessions(self._master.tell(worker, "show sess"))
             clients = Counter(s.client for s in sessions if self._has(pool, s))
@@ -221,12 +226,14 @@ class Counting:
     def _lose_sight(self, pool: str, now: Mapping[int, Busy]) -> int:
         with self._lock:
             memory = self._pools[pool]
-            memory.lost += [busy for pid, busy in memory.busy.items() if pid not in now and busy.total]
+            memory.lost += [busy for pid, busy in memory.busy.items() if pid not in now and busy.at_stake]
             memory.busy = dict(now)
-            return sum(busy.total - self._ended(busy) for busy in memory.lost)
+            return sum(busy.at_stake - self._ended(busy) for busy in memory.lost)
 
     def _ended(self, busy: Busy) -> int:
-        return 0 if self._log is None else min(busy.total, ended(self._log, busy.since, busy.clients))
+        if self._log is None or busy.clients is None:
+            return 0
+        return min(busy.at_stake, ended(self._log, busy.since, busy.clients))
 
     def _backend(self, pool: str) -> str:
         if pool not in self._backends:
